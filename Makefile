@@ -1,0 +1,44 @@
+# Set-up needs no other command than these; everything lands in .venv and build/.
+
+PYTHON ?= python3
+NATIVE := $(wildcard native/*.c native/*.h native/*.py)
+READY := .venv/.ready-run
+READY_TEST := .venv/.ready-test
+SEED ?= 1
+
+.PHONY: help demo test test-long bench check clean
+
+help:
+	@echo "make demo       watch a file system being backed up and restored (KEEP=1 leaves the group running)"
+	@echo "make test       the tests, at most 10 minutes (SEED=n for another sample)"
+	@echo "make test-long  all of every test, logged in docs/long-runs.md"
+	@echo "make bench      side-by-side timings (ONLY=pattern for some)"
+	@echo "make check      ruff and mypy alone"
+
+$(READY): pyproject.toml setup.py $(NATIVE) scripts/prepare.sh
+	@PYTHON=$(PYTHON) scripts/prepare.sh run
+	@touch $@
+
+$(READY_TEST): pyproject.toml setup.py $(NATIVE) scripts/prepare.sh
+	@PYTHON=$(PYTHON) scripts/prepare.sh test
+	@touch $@ $(READY)
+
+demo: $(READY)
+	@.venv/bin/python -m demo $(if $(KEEP),--keep)
+
+check: $(READY_TEST)
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check -q .
+	@.venv/bin/mypy
+
+test: check
+	@.venv/bin/python -m pytest -p randomly -p "no:cacheprovider" --randomly-seed=$(SEED) -m "not long"
+
+test-long: check
+	@.venv/bin/python scripts/test_long.py
+
+bench: $(READY_TEST)
+	@.venv/bin/python -m bench $(if $(ONLY),--only "$(ONLY)")
+
+clean:
+	rm -rf .venv build walbd/_core.*.so walbd/_core.c *.egg-info

@@ -1,0 +1,96 @@
+#include "checksum.h"
+
+#include <string.h>
+
+static uint32_t load_le32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+uint32_t walb_csum_partial(const uint8_t *data, size_t len, uint32_t sum)
+{
+    size_t words = len / 4, i;
+    for (i = 0; i < words; i++)
+        sum += load_le32(data + 4 * i);
+    if (len % 4 != 0) {
+        uint8_t tail[4] = {0, 0, 0, 0};
+        memcpy(tail, data + 4 * words, len % 4);
+        sum += load_le32(tail);
+    }
+    return sum;
+}
+
+uint32_t walb_csum(const uint8_t *data, size_t len, uint32_t salt)
+{
+    return 0u - walb_csum_partial(data, len, salt);
+}
+
+int walb_is_zero(const uint8_t *data, size_t len)
+{
+    /* Compares the buffer with itself shifted by 16 bytes: memcmp is vectorised by every libc and stops early. */
+    size_t head = len < 16 ? len : 16, i;
+    for (i = 0; i < head; i++)
+        if (data[i] != 0)
+            return 0;
+    return len <= 16 || memcmp(data, data + 16, len - 16) == 0;
+}
+
+/* Reflected polynomial 0x1EDC6F41. Eight tables, so that eight bytes are folded per step without hardware help. */
+static uint32_t crc_table[8][256];
+
+__attribute__((constructor)) static void make_crc_tables(void)
+{
+    uint32_t n, k;
+    for (n = 0; n < 256; n++) {
+        uint32_t c = n;
+        for (k = 0; k < 8; k++)
+            c = c & 1 ? 0x82f63b78u ^ (c >> 1) : c >> 1;
+        crc_table[0][n] = c;
+    }
+    for (n = 0; n < 256; n++)
+        for (k = 1; k < 8; k++)
+            crc_table[k][n] = crc_table[0][crc_table[k - 1][n] & 0xff] ^ (crc_table[k - 1][n] >> 8);
+}
+
+static uint32_t crc32c_soft(const uint8_t *p, size_t len, uint32_t c)
+{
+    while (len >= 8) {
+        uint32_t lo = c ^ load_le32(p), hi = load_le32(p + 4);
+        c = crc_table[7][lo & 0xff] ^ crc_table[6][(lo >> 8) & 0xff] ^ crc_table[5][(lo >> 16) & 0xff] ^
+            crc_table[4][lo >> 24] ^ crc_table[3][hi & 0xff] ^ crc_table[2][(hi >> 8) & 0xff] ^
+            crc_table[1][(hi >> 16) & 0xff] ^ crc_table[0][hi >> 24];
+        p += 8;
+        len -= 8;
+    }
+    for (; len > 0; len--)
+        c = crc_table[0][(c ^ *p++) & 0xff] ^ (c >> 8);
+    return c;
+}
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+
+__attribute__((target("sse4.2"))) static uint32_t crc32c_hard(const uint8_t *p, size_t len, uint32_t crc)
+{
+    uint64_t c = crc;
+    for (; len >= 8; p += 8, len -= 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        c = _mm_crc32_u64(c, word);
+    }
+    for (; len > 0; len--)
+        c = _mm_crc32_u8((uint32_t)c, *p++);
+    return (uint32_t)c;
+}
+
+uint32_t walb_crc32c(const uint8_t *data, size_t len, uint32_t crc)
+{
+    crc = ~crc;
+    return ~(__builtin_cpu_supports("sse4.2") ? crc32c_hard(data, len, crc) : crc32c_soft(data, len, crc));
+}
+#else
+uint32_t walb_crc32c(const uint8_t *data, size_t len, uint32_t crc)
+{
+    return ~crc32c_soft(data, len, ~crc);
+}
+#endif

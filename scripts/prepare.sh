@@ -1,0 +1,48 @@
+#!/bin/sh
+# Makes .venv ready: checks what must be installed, then the C core and the Python dependencies.
+# Usage: prepare.sh run|test   (test adds what only the tests and checks need)
+set -eu
+cd "$(dirname "$0")/.."
+
+PACKAGES="git make gcc python3-dev python3-venv e2fsprogs"
+PYTHON=${PYTHON:-python3}
+PATH=$PATH:/usr/sbin:/sbin
+
+missing() {
+    for command in git make gcc; do
+        command -v "$command" >/dev/null || echo "$command"
+    done
+    command -v "$PYTHON" >/dev/null && "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    header='import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+    command -v "$PYTHON" >/dev/null && "$PYTHON" -c "$header" || echo python3-dev
+    for command in mke2fs debugfs e2fsck; do
+        command -v "$command" >/dev/null || { echo e2fsprogs; break; }
+    done
+}
+
+lacking=$(missing | tr '\n' ' ')
+if [ -n "$lacking" ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing: $lacking"
+        apt-get update -q >/dev/null
+        # shellcheck disable=SC2086
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $lacking >/dev/null
+    else
+        echo "Missing: $lacking" >&2
+        echo "Install them first:  sudo apt-get install -y $PACKAGES" >&2
+        exit 1
+    fi
+fi
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "Python 3.11 or newer is needed; $("$PYTHON" --version) was found. Name another one:  make PYTHON=python3.12" >&2
+    exit 1
+}
+
+# A half-made environment is made again.
+[ -x .venv/bin/pip ] || { rm -rf .venv; "$PYTHON" -m venv .venv; }
+case $1 in
+    run) what=. ;;
+    test) what='.[test]' ;;
+    *) echo "usage: prepare.sh run|test" >&2; exit 2 ;;
+esac
+.venv/bin/pip install --quiet --disable-pip-version-check --editable "$what"

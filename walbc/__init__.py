@@ -1,0 +1,1 @@
+"""Control command and operator library."""

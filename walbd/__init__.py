@@ -1,0 +1,1 @@
+"""WalB: continuous backup and replication of block devices."""

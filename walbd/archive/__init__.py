@@ -1,0 +1,1 @@
+"""walb-archive."""

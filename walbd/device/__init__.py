@@ -1,0 +1,1 @@
+"""walb devices: the kernel driver's and the user-space one."""

@@ -1,0 +1,1 @@
+"""Full images and restored volumes of an archive."""

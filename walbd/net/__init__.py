@@ -1,0 +1,1 @@
+"""Frames, handshake, server and client, conversations."""

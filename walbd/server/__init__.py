@@ -1,0 +1,1 @@
+"""What the three daemons share: options, log, states, tasks, life cycle."""

@@ -1,0 +1,1 @@
+"""wdiff files: reading, writing, merging, applying."""

@@ -1,0 +1,1 @@
+"""Log packs, ring, log devices, wlog files."""

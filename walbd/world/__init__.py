@@ -1,0 +1,1 @@
+"""Time, randomness, network and durable files: the one seam through which the outside comes in."""

@@ -1,0 +1,160 @@
+"""TCP as the daemons see it: streams that read into and write from caller-owned buffers.
+
+Raw non-blocking sockets on the loop: data goes from the kernel straight into the buffer it is wanted in, and a buffer
+may be reused as soon as `write` has returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from walbd.model.error import PeerUnreachable, StorageFailure
+
+OnStream = Callable[["Stream"], Awaitable[None]]
+LISTEN_BACKLOG = 128
+
+
+class Stream(Protocol):
+    """A connected byte stream."""
+
+    peer: str
+
+    async def read_into(self, buffer: memoryview) -> int:
+        """Reads at least one byte; returns how many, 0 at the end of the stream. Raises PeerUnreachable."""
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Writes all of it; the buffer may be reused afterwards. Raises PeerUnreachable."""
+
+    def finish(self) -> None:
+        """Says that nothing more will be written (half close)."""
+
+    def close(self) -> None:
+        """Closes both directions at once; pending reads and writes end."""
+
+
+class Listener(Protocol):
+    """A listening address."""
+
+    port: int
+
+    async def serve(self, on_stream: OnStream) -> None:
+        """Accepts until closed or cancelled; each stream runs in a task of its own and is closed after it."""
+
+    def close(self) -> None:
+        """Stops listening."""
+
+
+class SocketStream:
+    """Stream over a socket."""
+
+    def __init__(self, sock: socket.socket, peer: str) -> None:
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = sock
+        self.peer = peer
+
+    async def read_into(self, buffer: memoryview) -> int:
+        try:
+            return await asyncio.get_running_loop().sock_recv_into(self._socket, buffer)
+        except OSError as error:
+            raise PeerUnreachable(f"connection to {self.peer} broke: {error.strerror}") from error
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            await asyncio.get_running_loop().sock_sendall(self._socket, data)
+        except OSError as error:
+            raise PeerUnreachable(f"connection to {self.peer} broke: {error.strerror}") from error
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+class SocketListener:
+    """Listener over a socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self.port: int = sock.getsockname()[1]
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, on_stream: OnStream) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            sock, address = await loop.sock_accept(self._socket)
+            stream = SocketStream(sock, f"{address[0]}:{address[1]}")
+            task = asyncio.ensure_future(self._one(stream, on_stream))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _one(self, stream: SocketStream, on_stream: OnStream) -> None:
+        try:
+            await on_stream(stream)
+        finally:
+            stream.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Network:
+    """The real network."""
+
+    async def connect(self, host: str, port: int, timeout_sec: float) -> Stream:
+        """Connects over TCP. Raises PeerUnreachable naming the address."""
+        loop = asyncio.get_running_loop()
+        where = f"{host}:{port}"
+        try:
+            async with asyncio.timeout(timeout_sec or None):
+                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                for number, (family, kind, proto, _, address) in enumerate(infos, 1):
+                    sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, proto)
+                    sock.setblocking(False)
+                    try:
+                        await loop.sock_connect(sock, address)
+                    except OSError:
+                        sock.close()
+                        if number == len(infos):
+                            raise
+                    except BaseException:
+                        sock.close()
+                        raise
+                    else:
+                        return SocketStream(sock, where)
+        except TimeoutError as error:
+            raise PeerUnreachable(f"no connection to {where} within {timeout_sec:g} s") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise PeerUnreachable(f"cannot connect to {where}: {reason}", "is the server running there?") from error
+        raise PeerUnreachable(f"cannot connect to {where}: no address")
+
+    def listen(self, bind: str, port: int) -> SocketListener:
+        """Listens on TCP; bind '' means all IPv4 and IPv6 addresses (one dual-stack socket), port 0 a free one.
+
+        Raises StorageFailure naming the address when it is taken or not ours."""
+        try:
+            if bind:
+                family, _, _, _, address = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM)[0]
+                sock = socket.create_server(address[:2], family=family, backlog=LISTEN_BACKLOG)
+            elif socket.has_dualstack_ipv6():
+                sock = socket.create_server(
+                    ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=LISTEN_BACKLOG
+                )
+            else:
+                sock = socket.create_server(("", port), backlog=LISTEN_BACKLOG)
+        except OSError as error:
+            where = f"{bind or '*'}:{port}"
+            hint = "is another server using the port? choose another with -p, another address with -bind"
+            raise StorageFailure(f"cannot listen on {where}: {error.strerror or error}", hint) from error
+        return SocketListener(sock)
