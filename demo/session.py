@@ -133,7 +133,7 @@ class Session:
     def back_up_while_writing(self) -> None:
         """Full backup with files changing all the while."""
         group = self.group
-        command = [BIN / "walbc", "-a", HOST, "-p", str(group.storage_port), "full-bkp", VOLUME, "--wait"]
+        command = [str(BIN / "walbc"), "-a", HOST, "-p", str(group.storage_port), "full-bkp", VOLUME, "--wait"]
         started = time.monotonic()
         backup = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         written = changes = 0
