@@ -1,4 +1,4 @@
-"""The ring buffer of a log device (wlog-format.md section 4): where an lsid lies, reading and writing across the end."""
+"""The ring buffer of a log device (wlog-format.md section 4): where an lsid lies, and access across the ring end."""
 
 from __future__ import annotations
 
