@@ -102,7 +102,7 @@ class LogRedo:
 
     @property
     def discard_lb(self) -> int:
-        """Blocks discarded (or ignored)."""
+        """Blocks discarded."""
         return int(self._redo.discard_lb)
 
     @property
