@@ -32,22 +32,20 @@ async def full_backup(volume: StorageVolume, request: ControlRequest, bulk_bytes
         volume.machine.begin(FULL_SYNC) as change,
     ):
         info = await volume.device.info()
-        archive = context.settings.archive
-        async with await connect(
-            context.runtime.world, archive.host, archive.port, COMMAND, context.me, context.timing
-        ) as connection:
+        world = context.runtime.world
+        async with await connect(world, context.settings.archive, COMMAND, context.me, context.timing) as connection:
             backup = FullBackupRequest(
                 PeerKind.STORAGE,
                 volume.name,
                 info.size_lb,
-                context.runtime.world.now(),
+                world.now(),
                 bulk_bytes,
                 context.settings.sync_compress,
             )
             sender = FullBackupSender(connection, backup)
             await _ask(sender, connection)
             await request.accept()
-            await _run(volume, sender, connection, work, request)
+            await _run(volume, sender, backup, work, request)
         await volume.save_state(STOPPED)
         change.commit(STOPPED)
     await _become_target(volume)
@@ -62,15 +60,14 @@ async def _ask(sender: FullBackupSender, connection: Connection) -> None:
 
 
 async def _run(
-    volume: StorageVolume, sender: FullBackupSender, connection: Connection, work: Work, request: ControlRequest
+    volume: StorageVolume, sender: FullBackupSender, backup: FullBackupRequest, work: Work, request: ControlRequest
 ) -> None:
     """From the accepted request until the archive has recorded the image."""
     context = volume.context
-    backup = sender.request
     size_bytes = backup.size_lb * LB_BYTES
     work.total = size_bytes
     context.runtime.log.info(
-        COMMAND, "started", volume.name, connection.peer_id, backup.size_lb, backup.bulk_bytes // LB_BYTES
+        COMMAND, "started", volume.name, context.settings.archive, backup.size_lb, backup.bulk_bytes // LB_BYTES
     )
     gid_begin = 0
     await volume.reset_log(gid_begin)

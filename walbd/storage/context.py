@@ -14,6 +14,7 @@ from walbd.server.tasks import WorkTable
 from walbd.server.volume_table import VolumeTable
 from walbd.storage.options import StorageSettings
 from walbd.storage.proxies import ProxyList
+from walbd.storage.scan_rate import ScanLimit
 
 if TYPE_CHECKING:
     from walbd.storage.volume import StorageVolume
@@ -32,3 +33,4 @@ class Context:
     works: WorkTable
     proxies: ProxyList
     queue: BackgroundQueue[str]
+    scan_limit: ScanLimit

@@ -67,9 +67,7 @@ class ProxyList:
         timing = Timing(CHECK_TIMEOUT_SEC)
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_SEC):
-                outcome = await call(
-                    self._runtime.world, proxy.address, "get", ["host-type"], self._me, timing=timing
-                )
+                outcome = await call(self._runtime.world, proxy.address, "get", ["host-type"], self._me, timing=timing)
             proxy.is_available = outcome.strings == [PeerKind.PROXY]
             if not proxy.is_available:
                 self._runtime.log.warning("checkAvailability", proxy.address, "is no walb-proxy")

@@ -61,9 +61,7 @@ class SnapshotRecords:
     async def take(self, latest_lsid: int, max_pb: int, *, is_mergeable: bool) -> LsidGid:
         """Takes a snapshot at latest_lsid, durable when this returns. Raises BadState when the log was cleared."""
         async with self._lock:
-            record = take_snapshot(
-                self.newest, latest_lsid, max_pb, self._world.now(), is_mergeable=is_mergeable
-            )
+            record = take_snapshot(self.newest, latest_lsid, max_pb, self._world.now(), is_mergeable=is_mergeable)
             await self._save_queue([*self.queue, record])
             return record
 
