@@ -1,6 +1,6 @@
 """A folder of wdiff files and the set of diffs in it: what was received, or the queue of one archive.
 
-All functions block; a folder is changed by one caller at a time.
+The set is changed on the event loop only, the files in threads: whatever is in the set has its file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SUFFIX = ".wdiff"
 
 
 class DiffFolder:
-    """wdiff files by identity. Memory and folder agree whenever a method has returned."""
+    """wdiff files by identity."""
 
     def __init__(self, files: Files, path: Path) -> None:
         self.files = files
@@ -29,7 +29,7 @@ class DiffFolder:
 
     def load(self, log: Log) -> None:
         """Reads the folder. A name that is no diff, or a second file of one diff, is left alone and reported (W1, W6).
-        Raises StorageFailure."""
+        Blocks; raises StorageFailure."""
         self.diffs = DiffSet()
         try:
             names = sorted(entry.name for entry in os.scandir(self.path) if entry.is_file(follow_symlinks=False))
@@ -46,23 +46,35 @@ class DiffFolder:
             if diff in self.diffs:
                 log.warning("ignored a second file of one diff", self.path / name)
                 continue
-            self.diffs.add(self._sized(diff))
+            self.diffs.add(self.sized(diff))
 
     def file(self, diff: Diff) -> Path:
         """Where the diff lies."""
         return self.path / diff.file_name
 
-    def register(self, diff: Diff) -> None:
-        """Takes note of a file that was written here. What was here of the same identity is replaced."""
-        self._forget_same(diff)
-        self.diffs.add(self._sized(diff))
+    def sized(self, diff: Diff) -> Diff:
+        """The diff with the size of its file; blocks."""
+        try:
+            return dataclasses.replace(diff, size_bytes=self.file(diff).stat().st_size)
+        except OSError as error:
+            raise StorageFailure(f"cannot examine {self.file(diff)}: {error.strerror}") from error
 
-    def link_from(self, source: DiffFolder, diffs: Iterable[Diff]) -> None:
-        """Adds hard links to diffs of another folder, durably. A diff of the same identity that is here already is
-        replaced: it is an earlier transfer of the same range, or belongs to a log that was cleared since."""
-        new = list(diffs)
-        for diff in new:
-            self._forget_same(diff)
+    def note(self, diffs: Iterable[Diff]) -> None:
+        """Takes note of files that are here now."""
+        for diff in diffs:
+            self.diffs.add(diff)
+
+    def forget(self, diffs: Iterable[Diff]) -> list[Diff]:
+        """Takes them out of the set; returns those that were in it, with the names their files have."""
+        found = [old for diff in diffs if (old := self.diffs.get(diff)) is not None]
+        for diff in found:
+            self.diffs.remove(diff)
+        return found
+
+    def link_files(self, source: DiffFolder, diffs: Iterable[Diff], replaced: Iterable[Diff]) -> None:
+        """Makes hard links to files of another folder, durably, in the place of the replaced ones; blocks."""
+        self.unlink_files(replaced)
+        for diff in diffs:
             target = self.file(diff)
             try:
                 target.unlink(missing_ok=True)
@@ -70,27 +82,11 @@ class DiffFolder:
             except OSError as error:
                 raise StorageFailure(f"cannot link {target}: {error.strerror}") from error
         self.files.sync_folder(self.path)
-        for diff in new:
-            self.diffs.add(diff)
 
-    def remove(self, diffs: Iterable[Diff]) -> None:
-        """Unlinks diffs. Not synced: a file that reappears after a crash is sent again and found to be too old."""
+    def unlink_files(self, diffs: Iterable[Diff]) -> None:
+        """Removes files; blocks. Not synced: one that reappears after a crash is sent again and found to be too old."""
         for diff in diffs:
             try:
                 self.file(diff).unlink(missing_ok=True)
             except OSError as error:
                 raise StorageFailure(f"cannot remove {self.file(diff)}: {error.strerror}") from error
-            self.diffs.remove(diff)
-
-    def _forget_same(self, diff: Diff) -> None:
-        old = self.diffs.get(diff)
-        if old is not None:
-            self.diffs.remove(old)
-            if old.file_name != diff.file_name:
-                self.files.remove(self.file(old))
-
-    def _sized(self, diff: Diff) -> Diff:
-        try:
-            return dataclasses.replace(diff, size_bytes=self.file(diff).stat().st_size)
-        except OSError as error:
-            raise StorageFailure(f"cannot examine {self.file(diff)}: {error.strerror}") from error

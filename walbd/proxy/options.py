@@ -21,12 +21,22 @@ class ProxySettings(BackgroundSettings):
 
     base_dir: str = base_option("proxy")
     max_wdiff_send_mib: int = option(
-        "wd", Kind.INTEGER, 128, "most wdiff data merged into one transfer", word="MIB", check=in_range(1, MAX_WDIFF_SEND_MIB)
+        "wd",
+        Kind.INTEGER,
+        128,
+        "most wdiff data of one transfer",
+        word="MIB",
+        check=in_range(1, MAX_WDIFF_SEND_MIB),
     )
     max_wdiff_send_files: int = option(
         "wn", Kind.INTEGER, 1000, "most wdiff files merged into one transfer", check=at_least(1)
     )
     retry_timeout_sec: int = option(
-        "rto", Kind.INTEGER, 1800, "how long an archive may refuse before sending is given up", word="SEC", check=at_least(1)
+        "rto",
+        Kind.INTEGER,
+        1800,
+        "how long an archive may refuse",
+        word="SEC",
+        check=at_least(1),
     )
     is_stopped: bool = option("stop", Kind.SWITCH, False, "start no volume")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from pathlib import Path
 
 from walbd.model.archive_info import ArchiveInfo
-from walbd.model.error import AlreadyExists, NotFound, StorageFailure, WalbError
+from walbd.model.diff import Diff
+from walbd.model.error import AlreadyExists, NotFound, WalbError
 from walbd.model.limits import check_archive_name
 from walbd.proxy import volume_files
 from walbd.proxy.context import Context, SendKey
@@ -41,8 +42,7 @@ class ProxyVolume(Volume):
         self.last_wlog_received = 0
 
     def load(self) -> None:
-        """Reads the volume's files and puts what a crash left in `received` into the queues; blocks. Raises
-        StorageFailure and Corrupted."""
+        """Reads the volume's files; blocks. Raises StorageFailure and Corrupted."""
         log = self.runtime.log
         self.size_lb = volume_files.load_size_lb(self.folder)
         for name in volume_files.archive_names(self.folder, log):
@@ -55,19 +55,32 @@ class ProxyVolume(Volume):
         swept = sum(self.folder.files.sweep_temporary(path) for path in self._folders())
         if swept:
             log.info(f"{self.name}:garbage collected tmp files", swept)
-        self.distribute()
 
-    def _folders(self) -> Iterable:
+    def _folders(self) -> list[Path]:
         return [self.folder.path, self.received.path, *(queue.folder.path for queue in self.queues.values())]
 
-    def distribute(self) -> None:
-        """Links everything received into every queue and forgets it in `received`; blocks. When it returns, each
-        queue is durable (W11)."""
-        diffs = list(self.received.diffs)
-        if diffs:
-            for queue in self.queues.values():
-                queue.folder.link_from(self.received, diffs)
-            self.received.remove(diffs)
+    async def distribute(self) -> None:
+        """Links everything received into every queue and forgets it in `received`. When it returns, each queue is
+        durable (W11). A diff of the same identity in a queue is replaced: it is an earlier transfer of the same range,
+        or belongs to a log that was cleared since."""
+        run, diffs = self.runtime.world.run, list(self.received.diffs)
+        if not diffs:
+            return
+        for queue in self.queues.values():
+            # Out of the set first, so that sending does not choose a file that is being replaced.
+            replaced = queue.folder.forget(diffs)
+            await run(queue.folder.link_files, self.received, diffs, replaced)
+            queue.folder.note(diffs)
+        self.received.forget(diffs)
+        await run(self.received.unlink_files, diffs)
+
+    async def take_received(self, diff: Diff) -> None:
+        """A wdiff was committed in `received`: puts it into the queues."""
+        sized = await self.runtime.world.run(self.received.sized, diff)
+        replaced = [old for old in self.received.forget([diff]) if old.file_name != diff.file_name]
+        await self.runtime.world.run(self.received.unlink_files, replaced)
+        self.received.note([sized])
+        await self.distribute()
 
     def queue(self, archive: str) -> ArchiveQueue:
         """Raises NotFound."""
@@ -176,17 +189,17 @@ class ProxyVolume(Volume):
         await self.runtime.world.run(volume_files.save_state, self.folder, STOPPED)
 
 
-def load_volume(context: Context, name: str) -> ProxyVolume:
-    """The volume in BASE/name; blocks. A volume that cannot be read is marked failed, the others go on (W1)."""
+async def load_volume(context: Context, name: str) -> ProxyVolume:
+    """The volume in BASE/name, with what a crash left in `received` put into the queues. A volume that cannot be read
+    is marked failed, the others go on (W1)."""
+    run = context.runtime.world.run
+    volume = ProxyVolume(name, context, STOPPED)
     try:
-        folder = VolumeFolder(context.runtime.world.files, context.base / name)
-        is_started = volume_files.load_is_started(folder) and not context.settings.is_stopped
+        is_started = await run(volume_files.load_is_started, volume.folder) and not context.settings.is_stopped
         volume = ProxyVolume(name, context, STARTED if is_started else STOPPED)
-        volume.load()
-        return volume
-    except (WalbError, OSError) as error:
-        volume = ProxyVolume(name, context, STOPPED)
-        reason = error if isinstance(error, WalbError) else StorageFailure(str(error))
+        await run(volume.load)
+        await volume.distribute()
+    except WalbError as error:
         remedy = f"restore the files of {volume.folder.path} and restart, or remove it and use archive-info add"
-        volume.mark_failed(type(reason)(reason.message, reason.hint or remedy))
-        return volume
+        volume.mark_failed(type(error)(error.message, error.hint or remedy))
+    return volume

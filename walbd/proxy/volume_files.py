@@ -1,8 +1,8 @@
 """The files of a proxy volume (snapshot-model.md section 15): `size`, `NAME.archive`, `received/`, `sendto/NAME/`.
 
-All functions block. Adding an archive makes its folder first and `NAME.archive` last, deleting goes the other way round:
-a crash leaves at most a folder that no archive owns, which the next add takes over (W10). `state` is ours: a volume that
-the operator has stopped stays stopped over a restart (W33); the reference ignores the file.
+All functions block. Adding an archive makes its folder first and `NAME.archive` last, deleting goes the other way
+round: a crash leaves at most a folder that no archive owns, which the next add removes (W10). `state` is ours: a volume
+that the operator has stopped stays stopped over a restart (W33); the reference ignores the file.
 """
 
 from __future__ import annotations
