@@ -71,6 +71,10 @@ class DiffFolder:
             self.diffs.remove(diff)
         return found
 
+    def forget_sent(self, diffs: Iterable[Diff]) -> list[Diff]:
+        """As `forget`, except for diffs that were replaced while they were being sent: those stay."""
+        return self.forget([diff for diff in diffs if self.diffs.get(diff) is diff])
+
     def link_files(self, source: DiffFolder, diffs: Iterable[Diff], replaced: Iterable[Diff]) -> None:
         """Makes hard links to files of another folder, durably, in the place of the replaced ones; blocks."""
         self.unlink_files(replaced)

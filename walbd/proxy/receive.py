@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from walbd.model.diff import Diff
 from walbd.model.error import BadState, Corrupted
 from walbd.net.connection import Connection
 from walbd.net.stream import Hooks
@@ -38,7 +37,6 @@ async def serve_wlog_transfer(context: Context, connection: Connection) -> None:
             hooks = Hooks(work.set_done, volume.is_cancelled)
             end = await receiver.receive_log(converter.feed, hooks)
             await world.run(_finish, volume, converter, end)
-            _check_not_being_sent(volume, end.diff)
             await world.run(new.commit, end.diff.file_name)
             await volume.take_received(end.diff)
         finally:
@@ -70,11 +68,3 @@ def _finish(volume: ProxyVolume, converter: LogToIndexedWdiff, end: WlogEnd) -> 
         raise Corrupted(
             f"log of {volume.name} ends at lsid {converted.end_lsid} instead of {end.end_lsid}", "it will be sent again"
         )
-
-
-def _check_not_being_sent(volume: ProxyVolume, diff: Diff) -> None:
-    """A diff of the same gids takes the place of the one in a queue. While that one is being sent it must stay; the
-    storage repeats the transfer."""
-    for queue in volume.queues.values():
-        if diff in queue.folder.diffs and volume.actions.count(queue.name):
-            raise BadState(f"diff {diff} of {volume.name} is being sent to {queue.name}", "the transfer is repeated")

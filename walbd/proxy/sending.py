@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from walbd.model.algebra import merge_all
 from walbd.model.diff import Diff
-from walbd.model.error import Refused
+from walbd.model.error import BadState, Refused
 from walbd.model.selection import to_send
 from walbd.net.client import connect
 from walbd.net.messages import PeerKind
@@ -53,8 +53,7 @@ async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
     if answer is Answer.ACCEPT or answer in OBSOLETE:
         if answer in OBSOLETE:
             volume.runtime.log.info("transferWdiffIfNecessary", answer, volume.name, merged)
-        queue.folder.forget(diffs)
-        await world.run(queue.folder.unlink_files, diffs)
+        await world.run(queue.folder.unlink_files, queue.folder.forget_sent(diffs))
         queue.refused_since = 0
         return Again()
     return _after_refusal(volume, queue, answer, merged)
@@ -82,6 +81,8 @@ async def _offer(
             if answer is Answer.ACCEPT:
                 merger = await world.run(Merger, [queue.folder.file(diff) for diff in diffs], queue.info.compress)
                 try:
+                    if merger.uuid != uuid:
+                        raise BadState(f"diffs of {volume.name} were replaced before they were sent to {queue.name}")
                     await sender.send_packs(merger.read, Hooks(cancelled=volume.is_cancelled))
                 finally:
                     await world.run(merger.close)
