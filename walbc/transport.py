@@ -1,0 +1,41 @@
+"""The network side of a request."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from walbc.options import Request
+from walbd.net.blocking import call
+from walbd.net.handshake import Identity
+from walbd.net.messages import PeerKind, Progress
+
+_PROBE_SEC = 1.0
+
+
+class TcpTransport:
+    """Transport over TCP."""
+
+    def ask(
+        self, request: Request, on_accept: Callable[[], None], on_progress: Callable[[Progress], None]
+    ) -> list[str]:
+        return call(
+            request.host,
+            request.port,
+            request.command.name,
+            request.parameters,
+            Identity(request.client_id, PeerKind.CONTROL),
+            request.timeout_sec,
+            request.wait,
+            on_progress,
+            on_accept,
+        ).strings
+
+    def is_gone(self, request: Request) -> bool:
+        try:
+            socket.create_connection((request.host, request.port), _PROBE_SEC).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            pass
+        return False
