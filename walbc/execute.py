@@ -44,7 +44,7 @@ def execute(request: Request, transport: Transport) -> list[str]:
 
 
 def _attempt(request: Request, transport: Transport) -> list[str]:
-    _debug(request, f"{request.command.name} to {request.host}:{request.port} as {request.client_id}")
+    _debug(request, f"{request.command.name} to {request.server} as {request.client_id}")
     if request.wait:
         values = _attempt_waiting(request, transport)
     else:
@@ -114,7 +114,6 @@ def _shut_down(request: Request, transport: Transport, waiting: _Waiting) -> Non
     deadline = time.monotonic() + (request.timeout_sec or _GONE_WITHIN_SEC)
     while not transport.is_gone(request):
         if time.monotonic() > deadline:
-            where = f"{request.host}:{request.port}"
             why = f": {reason.message}" if reason else ""
-            raise PeerUnreachable(f"{where} accepted the shutdown but still listens{why}", "look into the server's log")
+            raise PeerUnreachable(f"{request.server} accepted the shutdown but still listens{why}", "see its log")
         time.sleep(_PROBE_PERIOD_SEC)

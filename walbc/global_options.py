@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from walbd.model.error import InvalidArgument
-
 MAX_PORT = 65535
 DEFAULT_TIMEOUT_SEC = 10
 DEFAULT_RETRIES = 2
@@ -41,16 +39,10 @@ def _client_id(text: str) -> str:
     return check_node_id(text)
 
 
-def _host(text: str) -> str:
-    if not text or len(text) > 255 or not text.isprintable() or " " in text:
-        raise InvalidArgument(f"bad host name:{text[:80]}", "write a name or an address")
-    return text
-
-
 OPTIONS = {
     option.name: option
     for option in (
-        GlobalOption("a", "HOST", "host name or address of the server", _host, is_required=True),
+        GlobalOption("a", "HOST", "host name or address of the server", is_required=True),
         GlobalOption("p", "PORT", "its port", _port, is_required=True),
         GlobalOption(
             "to",

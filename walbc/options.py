@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from walbc.commands import COMMANDS
 from walbc.global_options import DEFAULT_RETRIES, DEFAULT_TIMEOUT_SEC, OPTIONS
 from walbc.help import command_help, main_help
 from walbc.table import Command, OptionError, check_parameters
 from walbd.model.error import InvalidArgument, one_line
-from walbd.model.size import parse_option_int
+
+if TYPE_CHECKING:
+    from walbd.model.address import Address
 
 _OLD_SEPARATOR = "---"
 
@@ -19,8 +21,7 @@ _OLD_SEPARATOR = "---"
 class Request(NamedTuple):
     """A command line that is in order."""
 
-    host: str
-    port: int
+    server: Address
     timeout_sec: int
     client_id: str
     retries: int
@@ -57,13 +58,14 @@ def parse(arguments: Sequence[str]) -> Request:
         raise Printout(_with_help(error, main_help()), 1) from error
     if words.command is None:
         raise Printout(main_help(), 1)
+    from walbd.model.address import Address
+
     options, command = words.options, words.command
     if "retry" in options and not command.retries:
         raise InvalidArgument(f"The command does not support -retry option:{command.name}", "only status and get do")
     parameters, wait = _parameters(command, words.rest)
     return Request(
-        host=options["a"],
-        port=int(options["p"]),
+        server=Address(options["a"], int(options["p"])),
         timeout_sec=_integer(options, "to", DEFAULT_TIMEOUT_SEC),
         client_id=options.get("id", os.uname().nodename),
         retries=_integer(options, "retry", DEFAULT_RETRIES) if command.retries else 0,
@@ -79,6 +81,8 @@ def _with_help(error: OptionError, help_text: str) -> str:
 
 
 def _integer(options: dict[str, str], name: str, default: int) -> int:
+    from walbd.model.size import parse_option_int
+
     return parse_option_int(options[name]) if name in options else default
 
 

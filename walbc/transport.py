@@ -20,20 +20,19 @@ class TcpTransport:
         self, request: Request, on_accept: Callable[[], None], on_progress: Callable[[Progress], None]
     ) -> list[str]:
         return call(
-            request.host,
-            request.port,
+            request.server,
             request.command.name,
             request.parameters,
             Identity(request.client_id, PeerKind.CONTROL),
-            request.timeout_sec,
-            request.wait,
-            on_progress,
-            on_accept,
+            timeout_sec=request.timeout_sec,
+            wait=request.wait,
+            on_progress=on_progress,
+            on_accept=on_accept,
         ).strings
 
     def is_gone(self, request: Request) -> bool:
         try:
-            socket.create_connection((request.host, request.port), _PROBE_SEC).close()
+            socket.create_connection((request.server.host, request.server.port), _PROBE_SEC).close()
         except ConnectionRefusedError:
             return True
         except OSError:
