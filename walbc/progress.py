@@ -16,7 +16,7 @@ BAR_PERIOD_SEC = 0.1
 LINE_PERIOD_SEC = 5.0
 RATE_SPAN_SEC = 10.0
 BYTES = "bytes"
-_MIN_BAR = 8
+_MIN_BAR = 10
 _MAX_BAR = 40
 
 
@@ -98,7 +98,7 @@ class _Tracker:
         """Amount, rate and remaining time, as far as they are known."""
         rate = self._rate.per_sec
         amount = format_amount(latest.done, latest.unit)
-        parts = [f"{amount} of {format_amount(latest.total, latest.unit)}" if latest.total else amount]
+        parts = [f"{amount}/{format_amount(latest.total, latest.unit)}" if latest.total else amount]
         if rate > 0:
             parts.append(f"{format_amount(rate, latest.unit)}/s")
         if rate > 0 and latest.total > latest.done:
@@ -147,14 +147,13 @@ class Bar(_Tracker):
         self._write(self._summary(outcome))
 
     def _draw(self, latest: Progress) -> None:
-        # One column stays free: writing into the last one makes some terminals wrap.
+        # One column stays free: writing into the last one makes some terminals wrap. The phase is cut first.
         room = self._columns() - 1
-        head = f"{self._title}: {one_line(latest.phase)} "
-        tail = self._figures(latest)
+        head = f"{self._title}: "
+        tail = f"{self._figures(latest)}, {one_line(latest.phase)}"
         if latest.total:
             tail = f" {_percent(latest):3}% {tail}"
-            width = min(_MAX_BAR, room - len(head) - len(tail) - 2)
-            if width >= _MIN_BAR:
-                full = width * min(latest.done, latest.total) // latest.total
-                tail = f"[{'#' * full}{'-' * (width - full)}]{tail}"
+            width = max(_MIN_BAR, min(_MAX_BAR, room - len(head) - len(tail) - 2))
+            full = width * min(latest.done, latest.total) // latest.total
+            tail = f"[{'#' * full}{'-' * (width - full)}]{tail}"
         self._write(f"\r{(head + tail)[:room]}\x1b[K")
