@@ -80,6 +80,12 @@ COMMANDS = _by_name(
         kinds="SP",
     ),
     Command(
+        "set-full-scan-bps",
+        "limit the bytes per second that later full backups read; 0 for no limit",
+        (Parameter("SIZE", kinds.SIZE),),
+        kinds="S",
+    ),
+    Command(
         "get",
         "print one thing about a server or a volume",
         retries=True,

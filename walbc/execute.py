@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from walbc import console
+from walbc.commands import COMMANDS
 from walbc.options import Request
 from walbc.progress import Bar, Display, Lines
 from walbd.model.error import PeerUnreachable, Refused, WalbError, one_line
 from walbd.net.messages import Progress
 
 RETRY_DELAY_SEC = 0.1
-_GONE_WITHIN_SEC = 10.0
-_PROBE_PERIOD_SEC = 0.1
+_PROBE_PERIOD_SEC = 0.2
+_MAX_UNCLEAR = 3
 
 
 class Transport(Protocol):
@@ -26,9 +27,6 @@ class Transport(Protocol):
         """One attempt: connects, sends, and returns the values answered. `on_accept` is called when the server has
         begun; when the request waits, `on_progress` follows until the work has ended. Raises PeerUnreachable,
         Refused, ProtocolViolation."""
-
-    def is_gone(self, request: Request) -> bool:
-        """Whether nothing listens at the server's address any more."""
 
 
 def execute(request: Request, transport: Transport) -> list[str]:
@@ -103,17 +101,31 @@ class _Waiting:
 
 
 def _shut_down(request: Request, transport: Transport, waiting: _Waiting) -> None:
-    """Waits until the connection has ended, whichever way, and then until nobody listens any more."""
-    reason: WalbError | None = None
+    """Waits until the process that accepted the shutdown no longer serves: nobody does, or another process."""
+    pid = _pid(request, transport)
     try:
         transport.ask(request, waiting.begin, waiting.show)
-    except (PeerUnreachable, Refused) as error:
+    except (PeerUnreachable, Refused):
+        # An accepted shutdown may end its own connection too; whether the server is gone shows below.
         if not waiting.is_accepted:
             raise
-        reason = error
-    deadline = time.monotonic() + (request.timeout_sec or _GONE_WITHIN_SEC)
-    while not transport.is_gone(request):
-        if time.monotonic() > deadline:
-            why = f": {reason.message}" if reason else ""
-            raise PeerUnreachable(f"{request.server} accepted the shutdown but still listens{why}", "see its log")
+    unclear = 0
+    while True:
+        try:
+            if _pid(request, transport) != pid:
+                return
+            unclear = 0
+        except Refused:
+            unclear = 0  # still there, but it takes no more requests
+        except PeerUnreachable as error:
+            if isinstance(error.__cause__, ConnectionRefusedError):
+                return
+            unclear += 1
+            if unclear == _MAX_UNCLEAR:
+                raise
         time.sleep(_PROBE_PERIOD_SEC)
+
+
+def _pid(request: Request, transport: Transport) -> list[str]:
+    question = request._replace(command=COMMANDS["get"], parameters=["pid"], wait=False)
+    return transport.ask(question, lambda: None, lambda latest: None)

@@ -109,4 +109,6 @@ ACTION = choice(
     "Resize",
     rule="one of Merge Apply Restore ReplSyncAsClient Resize",
 )
+SIZE = Kind("SIZE: bytes in decimal, then perhaps one of `k m g t p e` (1024)", form=_size)
+IS_APPLYING = choice("bad isApplying parameter. specify 0 or 1.", "0", "1")
 ALL = choice("bad opt", "all")

@@ -35,7 +35,7 @@ _BEHAVIOUR = """
 - A command marked *waits* is answered when the server has accepted it; its work goes on after that. With `--wait`,
   anywhere after the command, `walbc` shows the progress of the work on stderr (a bar on a terminal, else a line every
   few seconds), ends when the work has ended, and fails with its reason when it has failed. Ctrl-C ends the waiting, not
-  the work. `shutdown --wait` ends when nothing listens at the server's address any more.
+  the work. `shutdown --wait` ends when that server no longer listens.
 - `-to` limits connecting and the time between two messages of the server. A server that works sends signs of life.
 - `exec` passes everything after it on, options too; one `---` before the program is dropped.
 """

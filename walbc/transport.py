@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 
 from walbc.options import Request
 from walbd.net.blocking import call
 from walbd.net.handshake import Identity
 from walbd.net.messages import PeerKind, Progress
-
-_PROBE_SEC = 1.0
 
 
 class TcpTransport:
@@ -29,12 +26,3 @@ class TcpTransport:
             on_progress=on_progress,
             on_accept=on_accept,
         ).strings
-
-    def is_gone(self, request: Request) -> bool:
-        try:
-            socket.create_connection((request.server.host, request.server.port), _PROBE_SEC).close()
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            pass
-        return False

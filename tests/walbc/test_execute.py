@@ -18,10 +18,9 @@ CUT = PeerUnreachable("connection cut")
 class Script:
     """A transport. Each attempt takes the next step; `accepts` says whether the server accepts first."""
 
-    def __init__(self, *steps: Step, accepts: bool = False, still_there: int = 0) -> None:
+    def __init__(self, *steps: Step, accepts: bool = False) -> None:
         self.steps = list(steps)
         self.accepts = accepts
-        self.still_there = still_there
 
     def ask(
         self, request: Request, on_accept: Callable[[], None], on_progress: Callable[[Progress], None]
@@ -33,10 +32,6 @@ class Script:
         if isinstance(step, BaseException):
             raise step
         return step
-
-    def is_gone(self, request: Request) -> bool:
-        self.still_there -= 1
-        return self.still_there < 0
 
 
 def request(*words: str) -> Request:
@@ -113,27 +108,54 @@ def test_ctrl_c_while_waiting_says_that_the_work_goes_on(capsys: pytest.CaptureF
     assert "interrupted, the server goes on" in capsys.readouterr().err
 
 
+class EndingServer:
+    """Takes a shutdown, then answers `get pid` by a script that ends with the last step for ever."""
+
+    def __init__(self, end: Step, *pids: Step, accepts: bool = True) -> None:
+        self.end = end
+        self.pids = list(pids)
+        self.accepts = accepts
+
+    def ask(
+        self, request: Request, on_accept: Callable[[], None], on_progress: Callable[[Progress], None]
+    ) -> list[str]:
+        step = self.end
+        if request.command.name == "get":
+            step = self.pids.pop(0) if self.pids[1:] else self.pids[0]
+        elif self.accepts:
+            on_accept()
+        if isinstance(step, BaseException):
+            raise step
+        return step
+
+
+def nobody_listens() -> PeerUnreachable:
+    error = PeerUnreachable("cannot connect")
+    error.__cause__ = ConnectionRefusedError()
+    return error
+
+
 @pytest.mark.parametrize("end", [[], CUT, Refused("server a0 is shutting down")])
-def test_shutdown_waits_until_nobody_listens_however_the_connection_ended(
-    end: Step, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("last", [nobody_listens(), ["18"]])
+def test_shutdown_waits_until_the_server_is_gone_or_replaced_however_the_connection_ended(
+    end: Step, last: Step, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    transport = Script(end, accepts=True, still_there=3)
-    assert execute.execute(request("shutdown", "--wait"), transport) == []
-    assert transport.still_there < 0
-    assert "done" in capsys.readouterr().err
+    busy = Refused("exceeds max control connections")
+    server = EndingServer(end, ["17"], *[["17"], CUT, busy, CUT] * 20, last)
+    assert execute.execute(request("shutdown", "--wait"), server) == []
+    assert server.pids == [last]
+    assert capsys.readouterr().err == "shutdown: done in 0:00\n"
 
 
-def test_a_shutdown_that_was_not_accepted_is_an_error() -> None:
+@pytest.mark.parametrize("error", [CUT, Refused("bad option")])
+def test_a_shutdown_that_was_not_accepted_is_an_error(error: WalbError) -> None:
+    with pytest.raises(type(error)):
+        execute.execute(request("shutdown", "--wait"), EndingServer(error, ["17"], accepts=False))
+
+
+def test_a_shutdown_whose_end_cannot_be_seen_is_an_error() -> None:
     with pytest.raises(PeerUnreachable, match="connection cut"):
-        execute.execute(request("shutdown", "--wait"), Script(CUT))
-
-
-def test_a_server_that_does_not_end_after_accepting_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(10**6))
-    monkeypatch.setattr(execute.time, "monotonic", lambda: float(next(clock)))
-    transport = Script(Refused("disk on fire"), accepts=True, still_there=10**6)
-    with pytest.raises(PeerUnreachable, match="accepted the shutdown but still listens: disk on fire"):
-        execute.execute(request("shutdown", "--wait"), transport)
+        execute.execute(request("shutdown", "--wait"), EndingServer([], ["17"], CUT))
 
 
 def test_debug_says_on_stderr_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
