@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 MAX_PORT = 65535
+MAX_TIMEOUT_SEC = 10**6
 DEFAULT_TIMEOUT_SEC = 10
 DEFAULT_RETRIES = 2
 
@@ -33,6 +34,12 @@ def _integer(text: str) -> int:
     return parse_option_int(text)
 
 
+def _timeout(text: str) -> int:
+    from walbd.model.limits import check_range
+
+    return check_range("time-out", _integer(text), 0, MAX_TIMEOUT_SEC)
+
+
 def _client_id(text: str) -> str:
     from walbd.model.limits import check_node_id
 
@@ -48,7 +55,7 @@ OPTIONS = {
             "to",
             "SEC",
             f"time-out of connecting and of each message, 0 for none (default {DEFAULT_TIMEOUT_SEC})",
-            _integer,
+            _timeout,
         ),
         GlobalOption("id", "ID", "name of this client in the server's log (default the host name)", _client_id),
         GlobalOption(

@@ -143,7 +143,7 @@ def error_of(text: str) -> str:
 
 
 def test_values_are_printed_one_per_line(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*archive.address, "-id", "me", "get", "state", "vol0"]) == 0
+    assert main([*archive.address, "-to", "1000000", "-id", "me", "get", "state", "vol0"]) == 0
     assert capsys.readouterr() == ("me\nwalbc\nstate\nvol0\n", "")
 
 

@@ -62,6 +62,7 @@ def test_the_value_of_an_option_is_taken_blindly() -> None:
         (["-a", "h", "-p", "-1", "status"], "OptionError:bad value:-1 for -p"),
         ([*SERVER, "-to", "x", "status"], "OptionError:bad value:x for -to"),
         ([*SERVER, "-to", "1t", "status"], "OptionError:bad value:1t for -to"),
+        ([*SERVER, "-to", "10G", "status"], "OptionError:bad value:10G for -to"),
         ([*SERVER, "-retry", "-1", "status"], "OptionError:bad value:-1 for -retry"),
         ([*SERVER, "-id", "a\nb", "status"], "OptionError:bad value:a\\nb for -id"),
         (["status", "-a"], "OptionError:opt is necessary:a"),
