@@ -1,0 +1,31 @@
+"""What happens between taking the two devices and serving: checks and redo (wdev.md sections 5 and 15.14-17)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from walbd.device.user.device_files import DeviceFiles
+from walbd.device.user.messages import info_line
+from walbd.model.error import InvalidArgument
+from walbd.wlog.recovery import recover
+from walbd.wlog.super_sector import SuperSector, read_super_sector
+
+MIN_RING_PB = 64
+
+
+def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
+    """Verifies the pair, redoes what the data device lacks, and returns the super sector as it is on disk now and the
+    overflow flag. Blocks."""
+    sector = read_super_sector(files.log_fd, files.physical_block_bytes())
+    if sector.ring_size_pb < MIN_RING_PB:
+        raise InvalidArgument(
+            f"log device {files.ldev_path} has room for {sector.ring_size_pb} blocks of log only",
+            f"give it at least {MIN_RING_PB} and format it",
+        )
+    data_size_lb = files.data_size_lb()
+    if sector.device_size_lb > data_size_lb:
+        raise InvalidArgument(
+            f"data device {files.ddev_path} has {data_size_lb} blocks, its log was formatted for {sector.device_size_lb}",
+            "is it the right pair?",
+        )
+    return recovered
