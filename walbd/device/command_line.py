@@ -49,7 +49,9 @@ class Arguments:
 HELP = Option("h", "", "show this help")
 
 
-def parse_arguments(words: Sequence[str], options: Sequence[Option], min_words: int = 0, max_words: int = 0) -> Arguments:
+def parse_arguments(
+    words: Sequence[str], options: Sequence[Option], min_words: int = 0, max_words: int = 0
+) -> Arguments:
     """Takes options in any order (the last of a name wins) between min_words and max_words positional words. A word
     that begins with a dash and a digit is a value. Raises OptionError."""
     known = {option.name: option for option in options}

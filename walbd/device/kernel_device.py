@@ -138,21 +138,20 @@ def _open(path: Path) -> int:
 
 
 class _LsidsEvents:
-    """The driver's events on `lsids`. An epoll descriptor is readable when an event is there, which a loop can watch."""
+    """The driver's events on `lsids`. An epoll descriptor is readable when there is one: a loop can watch that."""
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = open(path, "rb", buffering=0)
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise StorageFailure(f"cannot open {path}: {error.strerror}") from error
         self._epoll = select.epoll()
         with contextlib.suppress(PermissionError):  # a plain file, as in tests, has no events
-            self._epoll.register(self._file, select.EPOLLPRI | select.EPOLLET)
+            self._epoll.register(self._fd, select.EPOLLPRI | select.EPOLLET)
 
     async def next(self, timeout_sec: float) -> None:
         """Returns at an event or after the time-out."""
-        self._file.seek(0)
-        self._file.read()  # this is what makes the driver report the next change
+        os.pread(self._fd, 4096, 0)  # this is what makes the driver report the next change
         loop = asyncio.get_running_loop()
         happened = asyncio.Event()
         loop.add_reader(self._epoll.fileno(), happened.set)
@@ -169,4 +168,4 @@ class _LsidsEvents:
 
     def __exit__(self, *_: object) -> None:
         self._epoll.close()
-        self._file.close()
+        os.close(self._fd)

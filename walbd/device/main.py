@@ -46,7 +46,10 @@ def main() -> int:
 
     async def serve() -> int:
         options = ServerOptions(
-            check_device_name(arguments.get("n")), arguments.get("ldev"), arguments.get("ddev"), Path(arguments.get("s"))
+            check_device_name(arguments.get("n")),
+            arguments.get("ldev"),
+            arguments.get("ddev"),
+            Path(arguments.get("s")),
         )
         return await DeviceServer(options, World()).run()
 

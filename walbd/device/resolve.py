@@ -28,7 +28,9 @@ def resolve_device(spec: str, socket_dir: Path | str) -> AdministeredDevice:
         return UserDevice(control)
     if (NODE_FOLDER / name).exists():
         return KernelDevice(name)
-    raise NotFound(f"no walb device {name}", f"neither {control} nor {NODE_FOLDER / name} is there; start it, or name -s")
+    raise NotFound(
+        f"no walb device {name}", f"neither {control} nor {NODE_FOLDER / name} is there; start it, or name -s"
+    )
 
 
 def _is_socket(path: Path) -> bool:

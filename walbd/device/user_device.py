@@ -68,6 +68,11 @@ class _Channel:
             raise PeerUnreachable(f"cannot reach walb device {self._path}: {error.strerror}", hint) from error
         return self._streams
 
+    async def wait_for_end(self) -> None:
+        """Returns when the server has closed the connection, which it does when it has stopped."""
+        if self._streams is not None:
+            await self._streams[0].read()
+
     async def close(self) -> None:
         if self._streams is not None:
             self._streams[1].close()
@@ -145,8 +150,7 @@ class UserDevice:
 
     async def delete(self, is_forced: bool) -> None:
         await self._ask("stop", force=is_forced)
-        while self.control_path.exists():  # it is removed last, when both devices are released
-            await asyncio.sleep(0.02)
+        await self._requests.wait_for_end()
 
     def open_log(self) -> int:
         return self._open(self._paths[0])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from walbd._core import ffi, lib
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.engine import Engine
 from walbd.device.user.messages import info_line
@@ -114,15 +113,9 @@ class Checkpointer:
             if not positions.oldest <= lsid <= positions.prev_written:
                 allowed = f"{positions.oldest}..{positions.prev_written}"
                 raise InvalidArgument(f"oldest lsid out of range: {lsid}", f"it must lie in {allowed}")
-            if lsid < positions.permanent:
-                await self._check_pack_at(lsid)
+            if lsid < positions.permanent and not await self._world.run(self._files.has_pack, self.sector, lsid):
+                raise InvalidArgument(f"no log pack begins at lsid {lsid}", "name the begin of a pack")
             await self._super_sync(replace(self.sector, oldest_lsid=lsid))
-
-    async def _check_pack_at(self, lsid: int) -> None:
-        block = await self._world.run(self._files.read_log_block, self.sector, lsid)
-        pack = ffi.new("walb_log_pack *")
-        if lib.walb_log_pack_parse(block, self.sector.pbs, self.sector.salt, lsid, pack) != 0:
-            raise InvalidArgument(f"no log pack begins at lsid {lsid}", "name the begin of a pack")
 
     async def reset_wal(self) -> None:
         """wdev.md section 8: a new log sequence from lsid 0, with a new uuid and salt, in a ring as large as the log

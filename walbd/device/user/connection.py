@@ -20,19 +20,21 @@ from walbd.model.error import ProtocolViolation, StorageFailure
 MAX_REQUESTS_IN_FLIGHT = 1024
 MAX_READ_BYTES_IN_FLIGHT = 64 << 20
 MIN_RECEIVE_BYTES = 4096
+WRITE_BUFFER_BYTES = 4 << 20
+MAX_CLIENTS = 16
 
 
 class Connection(asyncio.BufferedProtocol):
     """The server's end of one NBD connection."""
 
     def __init__(
-        self, engine: Engine, reader: Reader, pool: ChunkPool, export: Callable[[], Export], others: set[Connection]
+        self, engine: Engine, reader: Reader, pool: ChunkPool, export: Callable[[], Export], clients: set[Connection]
     ) -> None:
         self._engine = engine
         self._reader = reader
         self._pool = pool
         self._export = export
-        self._others = others
+        self._clients = clients
         self._handshake: Handshake | None = Handshake(export())
         self._chunk: Chunk = pool.take()
         self._begin = self._end = 0
@@ -47,13 +49,18 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._others.add(self)
+        if len(self._clients) >= MAX_CLIENTS:
+            warning_line(f"NBD connection refused: {MAX_CLIENTS} clients are served already")
+            self._transport.abort()
+            return
+        self._clients.add(self)
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         assert self._handshake is not None
         self._transport.write(self._handshake.greeting())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._others.discard(self)
+        self._clients.discard(self)
         self._chunk.unpin()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -228,6 +235,10 @@ class Connection(asyncio.BufferedProtocol):
         self._regulate()
         if not self._in_flight and not self._replies and self._transport is not None:
             self._transport.close()
+
+    def stop(self) -> None:
+        """The server ends: what is in flight is answered, further requests are not read."""
+        self._leave()
 
     def close(self) -> None:
         """Closes after what was answered has been sent."""

@@ -6,47 +6,17 @@ Tests replace single methods to inject I/O errors.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
-import stat
 from pathlib import Path
 
 from walbd._core import ffi, lib
-from walbd.model.error import BadState, InvalidArgument, StorageFailure
+from walbd.device.ownership import OwnedFile
+from walbd.model.error import InvalidArgument, StorageFailure
 from walbd.model.limits import LB_BYTES
 from walbd.wlog.super_sector import SuperSector, device_size_bytes, physical_block_size, write_super_sector
 
 # A pack grows no further with a second record, so that readers of the log need little memory.
 MAX_PACK_BYTES = 256 << 10
-
-
-def open_owned(path: str) -> int:
-    """Opens a file or block device read/write and takes it for this process alone: O_EXCL on a block device (which
-    the kernel driver uses too), a lock on a file. Raises BadState when someone else has it."""
-    try:
-        mode = os.stat(path).st_mode
-        exclusive = os.O_EXCL if stat.S_ISBLK(mode) else 0
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | exclusive)
-    except OSError as error:
-        if error.errno == errno.EBUSY:
-            raise _in_use(path) from error
-        raise StorageFailure(f"cannot open {path}: {error.strerror}") from error
-    try:
-        if not stat.S_ISBLK(mode) and not stat.S_ISREG(mode):
-            raise InvalidArgument(f"{path} is neither a file nor a block device")
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(fd)
-        raise _in_use(path) from error
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _in_use(path: str) -> BadState:
-    return BadState(f"{path} is in use", "does another walb device use it, is it mounted?")
 
 
 class DeviceFiles:
@@ -57,8 +27,8 @@ class DeviceFiles:
         self.ddev_path = str(Path(ddev_path).absolute())
         self._fds: list[int] = []
         try:
-            self.log_fd = self._keep(open_owned(ldev_path))
-            self.data_fd = self._keep(open_owned(ddev_path))
+            self.log_fd = self._keep(OwnedFile(ldev_path).fd)
+            self.data_fd = self._keep(OwnedFile(ddev_path).fd)
             # A second open file: the kernel reports a failed write-back once for each, so the two threads that sync
             # the log both learn of it.
             self._sync_fd = self._keep(os.open(ldev_path, os.O_RDWR | os.O_CLOEXEC))
@@ -130,7 +100,7 @@ class DeviceFiles:
         self.sync_log_beside()
 
     def reset(self, sector: SuperSector) -> None:
-        """Starts a new log sequence (wdev.md section 15.28): after the new super sector the block of lsid 0 is zeroed."""
+        """Starts a new log sequence (wdev.md section 15.28): the new super sector, then zeros in the block of lsid 0."""
         self.super_sync(sector)
         try:
             os.pwrite(self._sync_fd, bytes(sector.pbs), sector.ring_offset_pb * sector.pbs)
@@ -150,13 +120,15 @@ class DeviceFiles:
                 raise StorageFailure(f"data device {self.ddev_path} ends at byte {offset_bytes + filled}")
             filled += count
 
-    def read_log_block(self, sector: SuperSector, lsid: int) -> bytes:
-        """The physical block of an lsid."""
+    def has_pack(self, sector: SuperSector, lsid: int) -> bool:
+        """True when a pack of this log begins at lsid."""
         offset = (sector.ring_offset_pb + lsid % sector.ring_size_pb) * sector.pbs
         try:
-            return os.pread(self.log_fd, sector.pbs, offset)
+            block = os.pread(self.log_fd, sector.pbs, offset)
         except OSError as error:
             raise StorageFailure(f"cannot read log device {self.ldev_path}: {error.strerror}") from error
+        pack = ffi.new("walb_log_pack *")
+        return bool(lib.walb_log_pack_parse(block, sector.pbs, sector.salt, lsid, pack) == 0)
 
     def _sync(self, fd: int, path: str) -> None:
         try:

@@ -2,7 +2,8 @@
 
 Everything here runs on the event loop; the log thread and the data thread do the blocking work, one job each at a time.
 
-    submit -> incoming -> [log thread] -> logged, pending, acknowledged -> log synced (permanent) -> [data thread] -> written
+    submit -> incoming -> [log thread] -> logged, pending, acknowledged
+                                       -> log synced (permanent) -> [data thread] -> written
 
 Group commit: whatever arrived while a log job was in flight is the next job.
 """
@@ -139,7 +140,8 @@ class Engine:
         self._log_thread.submit(job, lambda result: self._log_done(pieces, must_sync, result))
 
     def _take_incoming(self) -> list[Piece]:
-        incoming, pieces, size = self._incoming, [], 0
+        incoming, size = self._incoming, 0
+        pieces: list[Piece] = []
         while incoming and len(pieces) < MAX_JOB_PIECES and size < MAX_JOB_BYTES:
             piece = incoming.popleft()
             size += piece.size_bytes
@@ -249,7 +251,9 @@ class Engine:
     def _pump_data(self) -> None:
         if self._data_busy or self.failure:
             return
-        batches, pieces, size = [], list[Piece](), 0
+        pieces: list[Piece] = []
+        batches: list[LoggedBatch] = []
+        size = 0
         while self._logged and self._logged[0].end_lsid <= self.positions.permanent and size < MAX_JOB_BYTES:
             batch = self._logged.popleft()
             batches.append(batch)
@@ -264,7 +268,7 @@ class Engine:
             lambda: files.write_data(native), lambda result: self._data_done(pieces, batches[-1].end_lsid, result)
         )
 
-    def _data_done(self, pieces: list[Piece], end_lsid: int, result: None | BaseException) -> None:
+    def _data_done(self, pieces: list[Piece], end_lsid: int, result: BaseException | None) -> None:
         self._data_busy = False
         if isinstance(result, BaseException):
             self.fail(result)

@@ -121,9 +121,7 @@ class Handshake:
             nbd.INFO_BLOCK_SIZE, 512, max(self._export.preferred_bytes, 4096), nbd.MAX_PAYLOAD_BYTES
         )
         self.is_done = option == nbd.OPT_GO
-        return (
-            _reply(option, nbd.REP_INFO, export) + _reply(option, nbd.REP_INFO, sizes) + _reply(option, nbd.REP_ACK)
-        )
+        return _reply(option, nbd.REP_INFO, export) + _reply(option, nbd.REP_INFO, sizes) + _reply(option, nbd.REP_ACK)
 
 
 def _requested_name(payload: bytes) -> bytes | None:

@@ -25,4 +25,6 @@ def error_line(text: str) -> None:
 
 def _write(level: str, text: str) -> None:
     now = datetime.now(UTC)
-    print(f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d} {level} {one_line(text)}", file=sys.stderr, flush=True)
+    print(
+        f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d} {level} {one_line(text)}", file=sys.stderr, flush=True
+    )

@@ -53,5 +53,3 @@ class Reader:
 
     def _fill(self, buffer: memoryview, offset_bytes: int) -> None:
         self._engine.files.read_data(buffer, offset_bytes)
-
-

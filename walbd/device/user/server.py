@@ -23,7 +23,6 @@ from walbd.model.error import WalbError
 from walbd.model.limits import LB_BYTES
 from walbd.world.world import World
 
-MAX_CLIENTS = 16
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -75,7 +74,7 @@ class DeviceServer:
             return Export(options.name, checkpointer.sector.device_size_lb * LB_BYTES, sector.pbs)
 
         def connection() -> asyncio.BaseProtocol:
-            return Connection(engine, reader, pool, export, self._clients, MAX_CLIENTS)
+            return Connection(engine, reader, pool, export, self._clients)
 
         engine.on_room = self._resume_clients
         checkpointer.start()

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from walbd.device.user.device_files import DeviceFiles
-from walbd.device.user.messages import info_line
-from walbd.model.error import InvalidArgument
-from walbd.wlog.recovery import recover
+from walbd.model.error import BadState, InvalidArgument
 from walbd.wlog.super_sector import SuperSector, read_super_sector
 
 MIN_RING_PB = 64
@@ -25,7 +23,12 @@ def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
     data_size_lb = files.data_size_lb()
     if sector.device_size_lb > data_size_lb:
         raise InvalidArgument(
-            f"data device {files.ddev_path} has {data_size_lb} blocks, its log was formatted for {sector.device_size_lb}",
+            f"data device {files.ddev_path} has {data_size_lb} blocks, its log is for {sector.device_size_lb}",
             "is it the right pair?",
         )
-    return recovered
+    if files.has_pack(sector, sector.written_lsid):
+        raise BadState("the log must be redone first")
+    sector = replace(sector, name=name)
+    usage_pb = sector.written_lsid - sector.oldest_lsid
+    is_overflow = usage_pb > sector.ring_size_pb or (usage_pb > 0 and not files.has_pack(sector, sector.oldest_lsid))
+    return sector, is_overflow

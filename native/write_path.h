@@ -1,7 +1,7 @@
 /* The two write paths of the user-space walb device: packs into the ring of the log device, and block writes to the
  * data device. Both block; call them from threads. */
-#ifndef WALB_DEVICE_IO_H
-#define WALB_DEVICE_IO_H
+#ifndef WALB_WRITE_PATH_H
+#define WALB_WRITE_PATH_H
 
 #include <stdint.h>
 
