@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,46 +34,66 @@ from walbd.wlog.super_sector import read_super_sector
 LIST_STEP = 32
 MAX_MINOR = 1 << 20
 LOOK_SEC = 0.05
+MAX_MESSAGE_BYTES = 4096
+SERVER_COMMAND = (sys.executable, "-m", "walbd.device.main")
 
 
 async def create_user_device(ldev_path: str, ddev_path: str, name: str, socket_dir: Path) -> list[str]:
     """Starts walb-device detached from this process, its messages in SOCKET_DIR/NAME.log, and returns when it serves.
     Raises StorageFailure with its own reason when it ends instead."""
-    name = check_device_name(name or _name_on(ldev_path))
-    log_path = socket_dir / f"{name}.log"
+    server = await asyncio.to_thread(_DetachedServer, ldev_path, ddev_path, name, socket_dir)
+    device = UserDevice(server.control_path)
     try:
-        socket_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-        log_fd = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StorageFailure(f"cannot write {log_path}: {error.strerror}", "name a folder of yours with -s") from error
-    try:
-        begin = os.lseek(log_fd, 0, os.SEEK_END)
-        paths = ("-ldev", str(Path(ldev_path).absolute()), "-ddev", str(Path(ddev_path).absolute()))
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "walbd.device.main", "-n", name, *paths, "-s", str(socket_dir)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log_fd,
-            stderr=log_fd,
-            start_new_session=True,
-            cwd="/",
-        )
-    finally:
-        os.close(log_fd)
-    device = UserDevice(socket_dir / f"{name}{CONTROL_SUFFIX}")
-    ended = asyncio.ensure_future(process.wait())
-    try:
-        while not ended.done():
+        while server.process.poll() is None:
             with contextlib.suppress(WalbError):
-                await device.info()
-                return [f"name {name}", "major 0", "minor 0"]
-            await asyncio.wait((ended,), timeout=LOOK_SEC)
+                if await device.server_pid() != server.process.pid:
+                    continue  # another server of that name; ours will say so
+                return [f"name {server.name}", "major 0", "minor 0"]
+            await asyncio.sleep(LOOK_SEC)
     finally:
-        ended.cancel()
         await device.close()
-    with open(log_path, errors="replace") as log:
-        log.seek(begin)
-        reason = log.read(4096).strip().splitlines() or ["no message"]
-    raise StorageFailure(f"walb-device did not start: {reason[-1]}")
+    raise StorageFailure(f"walb-device did not start: {await asyncio.to_thread(server.last_message)}")
+
+
+class _DetachedServer:
+    """A walb-device process in a session of its own."""
+
+    def __init__(self, ldev_path: str, ddev_path: str, name: str, socket_dir: Path) -> None:
+        self.name = check_device_name(name or _name_on(ldev_path))
+        self.control_path = socket_dir / f"{self.name}{CONTROL_SUFFIX}"
+        self._log_path = socket_dir / f"{self.name}.log"
+        paths = ("-ldev", str(Path(ldev_path).absolute()), "-ddev", str(Path(ddev_path).absolute()))
+        try:
+            socket_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with open(self._log_path, "ab") as log:
+                self._begin = log.tell()
+                self.process = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        "walbd.device.main",
+                        "-n",
+                        self.name,
+                        *paths,
+                        "-s",
+                        str(socket_dir.absolute()),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    cwd="/",
+                )
+        except OSError as error:
+            hint = "name a folder of yours with -s"
+            raise StorageFailure(f"cannot write {self._log_path}: {error.strerror}", hint) from error
+
+    def last_message(self) -> str:
+        """The last line it wrote."""
+        with open(self._log_path, errors="replace") as log:
+            log.seek(self._begin)
+            lines = log.read(MAX_MESSAGE_BYTES).strip().splitlines()
+        return lines[-1] if lines else "no message"
 
 
 def _name_on(ldev_path: str) -> str:

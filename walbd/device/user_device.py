@@ -148,6 +148,10 @@ class UserDevice:
     async def is_flush_capable(self) -> bool:
         return True
 
+    async def server_pid(self) -> int:
+        """Process id of the server."""
+        return int((await self._ask("info"))["pid"])
+
     async def delete(self, is_forced: bool) -> None:
         await self._ask("stop", force=is_forced)
         await self._requests.wait_for_end()

@@ -46,9 +46,8 @@ def main() -> int:
         return 1
     except WalbError as error:
         now = datetime.now(UTC)
-        print(
-            f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d} ERROR wdevc:{one_line(str(error))}", file=sys.stderr
-        )
+        time = f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
+        print(f"{time} ERROR wdevc:{one_line(str(error))}", file=sys.stderr)
         return 1
     for line in output:
         print(line)

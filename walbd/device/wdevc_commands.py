@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from walbd.device.command_line import Arguments, Option, parse_number
 from walbd.device.control import CONTROL_SUFFIX, DEFAULT_SOCKET_DIR
@@ -20,7 +21,7 @@ from walbd.model.error import InvalidArgument, WalbError
 SOCKET_DIR_VARIABLE = "WALB_SOCKET_DIR"
 CLEAR_POLL_SEC = 0.5
 Lines = Iterable[str]
-Run = Callable[[Arguments], Awaitable[Lines]]
+Run = Callable[[Arguments], Coroutine[Any, Any, Lines]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,7 @@ def _commands() -> Iterable[Command]:
     )
     yield Command(
         "create-wdev",
-        "LDEV DDEV [-n NAME] [-user [-s DIR]] [-maxl KIB] [-maxp MIB] [-minp MIB] [-qp MS] [-fs MIB] [-fp MS] [-bp N] [-bi N]",
+        "LDEV DDEV [-n NAME] [-user [-s DIR]] [options of the kernel driver]",
         "starts a device: of the kernel driver, or with -user a walb-device process",
         _create,
         (NAME, Option("user", "", "a user-space device"), SOCKET_DIR, *START_OPTIONS),
@@ -249,9 +250,7 @@ def _commands() -> Iterable[Command]:
     yield on_device("is-frozen", "prints 0 or 1", _on_device(_is_frozen))
     yield on_device("resize", "grows the device; 0: to the size of its data device", _on_device(_resize), "[LB]")
     yield on_device("reset-wal", "throws the log away", _on_device(_reset_wal))
-    yield on_device(
-        "clear-wal", "gives the present log free, waiting until it is written", _on_device(_clear_wal), "[SEC]"
-    )
+    yield on_device("clear-wal", "gives the present log free once it is written", _on_device(_clear_wal), "[SEC]")
     yield on_device("freeze", "holds writes back, for ever or for SEC seconds", _on_device(_freeze), "[SEC]")
     yield on_device("melt", "lets writes go on", _on_device(_melt))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 
 from walbd.device.control import (
@@ -116,6 +117,7 @@ class ControlServer:
             "failure": engine.failure,
             "checkpoint_interval_ms": self._checkpointer.interval_ms,
             "n_clients": self._n_clients(),
+            "pid": os.getpid(),
         }
 
     async def _lsids(self, request: Json) -> Json:

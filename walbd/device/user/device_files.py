@@ -100,7 +100,7 @@ class DeviceFiles:
         self.sync_log_beside()
 
     def reset(self, sector: SuperSector) -> None:
-        """Starts a new log sequence (wdev.md section 15.28): the new super sector, then zeros in the block of lsid 0."""
+        """Starts a new log sequence (wdev.md section 15.28): new super sector, then zeros in the block of lsid 0."""
         self.super_sync(sector)
         try:
             os.pwrite(self._sync_fd, bytes(sector.pbs), sector.ring_offset_pb * sector.pbs)
