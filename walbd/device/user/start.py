@@ -5,30 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 
 from walbd.device.user.device_files import DeviceFiles
-from walbd.model.error import BadState, InvalidArgument
+from walbd.device.user.messages import info_line, warning_line
+from walbd.model.error import InvalidArgument
+from walbd.wlog.recovery import recover
 from walbd.wlog.super_sector import SuperSector, read_super_sector
 
+# Room for a header, padding and a record several times over.
 MIN_RING_PB = 64
 
 
 def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
-    """Verifies the pair, redoes what the data device lacks, and returns the super sector as it is on disk now and the
-    overflow flag. Blocks."""
+    """Verifies the pair, redoes what the data device lacks, and returns the super sector as it is on disk now (but for
+    the name, which the next super write stores) and the overflow flag. Blocks."""
     sector = read_super_sector(files.log_fd, files.physical_block_bytes())
     if sector.ring_size_pb < MIN_RING_PB:
         raise InvalidArgument(
             f"log device {files.ldev_path} has room for {sector.ring_size_pb} blocks of log only",
             f"give it at least {MIN_RING_PB} and format it",
         )
-    data_size_lb = files.data_size_lb()
-    if sector.device_size_lb > data_size_lb:
-        raise InvalidArgument(
-            f"data device {files.ddev_path} has {data_size_lb} blocks, its log is for {sector.device_size_lb}",
-            "is it the right pair?",
+    # A killed server may have left log that is not durable yet; the data device must not get ahead of it (15.5).
+    files.sync_log()
+    recovered = recover(files.log_fd, files.data_fd, sector)
+    if recovered.redone_pb or recovered.was_cut:
+        info_line(
+            f"redone: lsid {sector.written_lsid} to {recovered.super_sector.written_lsid}, "
+            f"{recovered.normal_lb} blocks written, {recovered.discard_lb} discarded"
         )
-    if files.has_pack(sector, sector.written_lsid):
-        raise BadState("the log must be redone first")
-    sector = replace(sector, name=name)
-    usage_pb = sector.written_lsid - sector.oldest_lsid
-    is_overflow = usage_pb > sector.ring_size_pb or (usage_pb > 0 and not files.has_pack(sector, sector.oldest_lsid))
-    return sector, is_overflow
+    if recovered.was_cut:
+        warning_line("the last log pack was incomplete and was cut")
+    return replace(recovered.super_sector, name=name), recovered.is_overflow
