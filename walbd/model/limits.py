@@ -24,6 +24,10 @@ DEFAULT_BULK_BYTES = 256 << 10
 MAX_IO_LB = 2048
 MAX_PACK_DATA_BYTES = 32 << 20
 MAX_WDIFF_RECORDS_PER_PACK = 127
+MAX_STRING_BYTES = 64 << 10
+MAX_LIST_ITEMS = 4 << 20
+MAX_HOST_NAME = 255
+MAX_TIMESTAMP_SEC = 253_402_300_799  # 9999-12-31T23:59:59, the last with a four-digit year
 
 _VOLUME = re.compile(r"[0-9A-Za-z-]+", re.ASCII)
 _ARCHIVE = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]*", re.ASCII)

@@ -1,0 +1,44 @@
+"""Where a server listens: `HOST:PORT` (snapshot-model.md section 3, walbc.md section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from walbd.model.error import InvalidArgument
+from walbd.model.limits import MAX_HOST_NAME, check_range
+from walbd.model.size import parse_uint
+from walbd.model.varint import Decoder, Encoder, Record
+
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Address(Record):
+    """Host (a name or an IPv4 address) and TCP port."""
+
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.host) <= MAX_HOST_NAME or any(c in ":, " or not c.isprintable() for c in self.host):
+            raise InvalidArgument(f"bad host name:{self.host[:80]}", "write HOST:PORT with a name or an IPv4 address")
+        check_range("port", self.port, 1, _MAX_PORT)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The address of `HOST:PORT`; raises InvalidArgument."""
+        host, colon, port = text.partition(":")
+        if not colon:
+            raise InvalidArgument(f"bad address:{text[:80]}", "write HOST:PORT")
+        return cls(host, parse_uint(port))
+
+    def write(self, out: Encoder) -> None:
+        out.string(self.host).u16(self.port)
+
+    @classmethod
+    def read(cls, data: Decoder) -> Self:
+        return data.build(cls, data.string(), data.u16())
