@@ -44,7 +44,7 @@ def write(store: ImageStore, offset: int, data: bytes) -> None:
 
 
 def restore(store: ImageStore, gid: int) -> None:
-    os.close(store.begin_restore("v0", gid, never, ignore))
+    store.begin_restore("v0", gid, never, ignore)
     store.commit_restore("v0", gid)
 
 
@@ -111,7 +111,7 @@ def test_restored_gids_are_listed_in_order_and_only_those_of_the_volume(store: I
     store.create_base("v0-1", 8)
     for gid in (10, 9, 2**64 - 2):
         restore(store, gid)
-    os.close(store.begin_restore("v0", 3, never, ignore))
+    store.begin_restore("v0", 3, never, ignore)
     assert store.restored_gids("v0") == [9, 10, 2**64 - 2]
     assert store.restored_gids("v0-1") == []
 
@@ -120,7 +120,7 @@ def test_an_unfinished_restore_is_swept_after_a_restart(make_store: MakeStore) -
     store = make_store()
     store.create_base("v0", 8)
     restore(store, 1)
-    os.close(store.begin_restore("v0", 2, never, ignore))
+    store.begin_restore("v0", 2, never, ignore)
     again = make_store()
     assert again.sweep("v0") == ["wr_v0_2_tmp"]
     assert again.sweep("v0") == []
@@ -129,7 +129,8 @@ def test_an_unfinished_restore_is_swept_after_a_restart(make_store: MakeStore) -
 
 def test_a_restore_replaces_what_an_earlier_one_left(store: ImageStore) -> None:
     store.create_base("v0", 8)
-    fd = store.begin_restore("v0", 2, never, ignore)
+    store.begin_restore("v0", 2, never, ignore)
+    fd = store.open_restore("v0", 2)
     os.pwrite(fd, b"left over", 0)
     os.close(fd)
     restore(store, 2)
@@ -146,7 +147,7 @@ def test_a_cancelled_copy_leaves_nothing(store: ImageStore) -> None:
 
 def test_abandoning_a_restore_leaves_nothing(store: ImageStore) -> None:
     store.create_base("v0", 8)
-    os.close(store.begin_restore("v0", 2, never, ignore))
+    store.begin_restore("v0", 2, never, ignore)
     store.abandon_restore("v0", 2)
     store.abandon_restore("v0", 2)
     assert store.sweep("v0") == []
@@ -156,7 +157,7 @@ def test_abandoning_a_restore_leaves_nothing(store: ImageStore) -> None:
 def test_a_restored_volume_is_not_replaced(store: ImageStore) -> None:
     store.create_base("v0", 8)
     restore(store, 2)
-    os.close(store.begin_restore("v0", 2, never, ignore))
+    store.begin_restore("v0", 2, never, ignore)
     with pytest.raises(AlreadyExists, match="already restored:v0:2"):
         store.commit_restore("v0", 2)
 

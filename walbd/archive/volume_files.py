@@ -5,20 +5,23 @@ All methods block and are durable when they return; they raise StorageFailure or
 
 from __future__ import annotations
 
-import errno
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from walbd.archive.states import STORED, SYNC_READY
+from walbd.archive.states import STATES, SYNC_READY
 from walbd.model.diff import Diff
-from walbd.model.error import AlreadyExists, Corrupted, StorageFailure
+from walbd.model.error import StorageFailure
 from walbd.model.state import NO_BASE, MetaState
 from walbd.model.timetext import pretty
-from walbd.model.uuid_text import NIL_UUID, UUID_BYTES
-from walbd.model.varint import Decoder, Encoder
-from walbd.world.files import FOLDER_MODE, Files, is_temporary_name
+from walbd.model.uuid_text import NIL_UUID
+from walbd.model.varint import Decoder, Encoder, Record
+from walbd.server.state_machine import CLEAR
+from walbd.server.volume_files import VolumeFolder, create_folder, remove_folder
+from walbd.world.files import Files, NewFile
 
 STATE = "state"
 UUID = "uuid"
@@ -26,13 +29,13 @@ ARCHIVE_UUID = "archive_uuid"
 BASE = "base"
 FULL_REPL_STATE = "full_repl_state"
 WDIFF_SUFFIX = ".wdiff"
-_SMALL_FILES = (STATE, BASE, ARCHIVE_UUID, UUID)
-_MAX_FILE_BYTES = 4096
+STORED_STATES = STATES.static - {CLEAR}
+_COLD = re.compile(r"[0-9]+\.cold")
 
 
 @dataclass(frozen=True, slots=True)
-class FullReplState:
-    """How far an interrupted full replication came; this stage only shows it."""
+class FullReplState(Record):
+    """How far an interrupted full replication came (snapshot-model.md section 3)."""
 
     state: MetaState
     progress_lb: int
@@ -41,134 +44,117 @@ class FullReplState:
     def __str__(self) -> str:
         return f"{self.state} {self.progress_lb} {pretty(self.timestamp)}"
 
+    def write(self, out: Encoder) -> None:
+        self.state.write(out)
+        out.varint(self.progress_lb).varint(self.timestamp)
+
+    @classmethod
+    def read(cls, data: Decoder) -> Self:
+        return cls(MetaState.read(data), data.varint(), data.varint())
+
 
 class VolumeFiles:
     """The files of one volume."""
 
-    def __init__(self, folder: Path, files: Files) -> None:
-        self.folder = folder
+    def __init__(self, path: Path, files: Files) -> None:
+        self.path = path
         self._files = files
+        self._folder = VolumeFolder(files, path)
 
     def create(self) -> None:
-        """A new volume in SyncReady. `state` comes last: without it there is no volume, and what an interrupted
-        creation left is taken over. Raises AlreadyExists when anything else lies there."""
-        try:
-            self.folder.mkdir(FOLDER_MODE)
-        except FileExistsError as error:
-            if not self.is_remainder():
-                raise AlreadyExists(f"already exists:{self.folder}", "move it away, its content is unknown") from error
-        except OSError as error:
-            raise StorageFailure(f"cannot create {self.folder}: {error.strerror}") from error
-        self._files.sync_folder(self.folder.parent)
-        self.save_uuid(NIL_UUID)
-        self.save_archive_uuid(NIL_UUID)
-        self.save_base(NO_BASE)
-        self.save_state(SYNC_READY)
+        """A new volume in SyncReady. Raises AlreadyExists."""
+        create_folder(self._files, self.path, _fill)
 
-    def is_remainder(self) -> bool:
-        """Whether the folder holds at most what an interrupted init-vol or clear-vol leaves: nothing of value."""
-        names = self.names()
-        return STATE not in names and all(name in _SMALL_FILES or is_temporary_name(name) for name in names)
+    def forget(self) -> None:
+        """Removes the history, and makes the volume SyncReady first, so that a crash cannot leave an Archived volume
+        without its diffs. The images are the caller's business."""
+        self.save_state(SYNC_READY)
+        self.remove_wdiffs(self.wdiff_names())
+        for name in self._names():
+            if name == FULL_REPL_STATE or _COLD.fullmatch(name):
+                self._folder.remove(name)
+        self.sweep_temporary()
+
+    def reset(self) -> None:
+        """Makes a forgotten volume as new."""
+        _fill(self._folder)
 
     def destroy(self) -> None:
-        """Removes the volume's folder; the images and wdiffs must be gone. Other files of the operator stay, and so
-        does the folder then."""
-        self.sweep_temporary()
-        for name in _SMALL_FILES:
-            self._files.remove(self.folder / name)
-        try:
-            self.folder.rmdir()
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise StorageFailure(f"cannot remove {self.folder}: {error.strerror}") from error
-        self._files.sync_folder(self.folder.parent)
-
-    def names(self) -> list[str]:
-        """The names of all entries of the folder."""
-        try:
-            return os.listdir(self.folder)
-        except OSError as error:
-            raise StorageFailure(f"cannot list {self.folder}: {error.strerror}") from error
+        """Removes the folder with its content."""
+        remove_folder(self._files, self.path)
 
     def load_state(self) -> str:
-        decoder = Decoder(self._files.load(self.folder / STATE, _MAX_FILE_BYTES), str(self.folder / STATE))
-        state = decoder.string()
-        decoder.finish()
-        if state not in STORED:
-            raise Corrupted(f"{decoder.what}: no such state: {state}", f"it must be one of {' '.join(sorted(STORED))}")
-        return state
+        return self._folder.load_state(STORED_STATES)
 
     def save_state(self, state: str) -> None:
-        self._save(STATE, Encoder().string(state).bytes())
+        self._folder.save_string(STATE, state)
 
     def load_uuid(self) -> bytes:
-        return self._load_uuid(UUID)
+        return self._folder.load_uuid(UUID)
 
     def save_uuid(self, uuid: bytes) -> None:
         """The uuid of the log generation whose diffs are taken."""
-        self._save(UUID, uuid)
+        self._folder.save_uuid(UUID, uuid)
 
     def load_archive_uuid(self) -> bytes:
-        """Nil when the file is missing, as walb-tools before 1.0 left it."""
-        return self._load_uuid(ARCHIVE_UUID) if (self.folder / ARCHIVE_UUID).exists() else NIL_UUID
+        """Nil when the file is missing: the reference starts without it."""
+        return self._folder.load_uuid(ARCHIVE_UUID) if self._folder.exists(ARCHIVE_UUID) else NIL_UUID
 
     def save_archive_uuid(self, uuid: bytes) -> None:
         """The identity of the archived history."""
-        self._save(ARCHIVE_UUID, uuid)
+        self._folder.save_uuid(ARCHIVE_UUID, uuid)
 
     def load_base(self) -> MetaState:
-        path = self.folder / BASE
-        return MetaState.decode(self._files.load(path, _MAX_FILE_BYTES), str(path))
+        return self._folder.load_record(BASE, MetaState)
 
     def save_base(self, state: MetaState) -> None:
         """What the base image holds."""
-        self._save(BASE, state.encode())
+        self._folder.save_record(BASE, state)
 
     def load_full_repl_state(self) -> FullReplState | None:
-        path = self.folder / FULL_REPL_STATE
-        if not path.exists():
-            return None
-        decoder = Decoder(self._files.load(path, _MAX_FILE_BYTES), str(path))
-        found = FullReplState(MetaState.read(decoder), decoder.varint(), decoder.varint())
-        decoder.finish()
-        return found
+        exists = self._folder.exists(FULL_REPL_STATE)
+        return self._folder.load_record(FULL_REPL_STATE, FullReplState) if exists else None
 
-    def remove_full_repl_state(self) -> None:
-        self._files.remove(self.folder / FULL_REPL_STATE)
+    def new_file(self) -> NewFile:
+        """A file in the volume's folder that gets its name when it is complete."""
+        return self._files.new_file(self.path)
 
     def diff_path(self, diff: Diff) -> Path:
-        return self.folder / diff.file_name
+        return self.path / diff.file_name
 
     def wdiff_names(self) -> list[str]:
-        """Names of all regular files that end in .wdiff."""
-        return sorted(
-            name for name in self.names() if name.endswith(WDIFF_SUFFIX) and (self.folder / name).is_file()
-        )
+        """Names of all regular files that end in .wdiff, ascending."""
+        return sorted(name for name in self._names() if name.endswith(WDIFF_SUFFIX) and (self.path / name).is_file())
 
     def size_bytes(self, name: str) -> int:
         try:
-            return (self.folder / name).stat().st_size
+            return (self.path / name).stat().st_size
         except OSError as error:
-            raise StorageFailure(f"cannot examine {self.folder / name}: {error.strerror}") from error
+            raise StorageFailure(f"cannot examine {self.path / name}: {error.strerror}") from error
 
     def remove_wdiffs(self, names: Iterable[str]) -> None:
         """Removes wdiffs; the folder is synced once at the end."""
         for name in names:
             try:
-                (self.folder / name).unlink(missing_ok=True)
+                (self.path / name).unlink(missing_ok=True)
             except OSError as error:
-                raise StorageFailure(f"cannot remove {self.folder / name}: {error.strerror}") from error
-        self._files.sync_folder(self.folder)
+                raise StorageFailure(f"cannot remove {self.path / name}: {error.strerror}") from error
+        self._files.sync_folder(self.path)
 
     def sweep_temporary(self) -> int:
         """Removes temporary files that a crash left behind; returns how many."""
-        return self._files.sweep_temporary(self.folder)
+        return self._files.sweep_temporary(self.path)
 
-    def _load_uuid(self, name: str) -> bytes:
-        data = self._files.load(self.folder / name, _MAX_FILE_BYTES)
-        if len(data) != UUID_BYTES:
-            raise Corrupted(f"{self.folder / name}: {len(data)} bytes instead of {UUID_BYTES}")
-        return data
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self.path)
+        except OSError as error:
+            raise StorageFailure(f"cannot list {self.path}: {error.strerror}") from error
 
-    def _save(self, name: str, data: bytes) -> None:
-        self._files.save(self.folder / name, data)
+
+def _fill(folder: VolumeFolder) -> None:
+    """The files of a new volume; `state` comes last (snapshot-model.md 16.2)."""
+    folder.save_uuid(UUID, NIL_UUID)
+    folder.save_uuid(ARCHIVE_UUID, NIL_UUID)
+    folder.save_record(BASE, NO_BASE)
+    folder.save_string(STATE, SYNC_READY)

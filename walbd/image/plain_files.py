@@ -89,22 +89,22 @@ class PlainFileStore:
         name = re.compile(f"wr_{re.escape(volume)}_{_GID}")
         return sorted(int(match[1]) for match in map(name.fullmatch, self._names(volume)) if match)
 
-    def begin_restore(self, volume: str, gid: int, is_cancelled: IsCancelled, on_progress: OnProgress) -> int:
-        target_path = self._temporary_path(volume, gid)
+    def begin_restore(self, volume: str, gid: int, is_cancelled: IsCancelled, on_progress: OnProgress) -> None:
+        path = self._temporary_path(volume, gid)
         source = self.open_base(volume)
-        target = -1
         try:
-            with _failing("create", target_path):
-                target = os.open(target_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, IMAGE_MODE)
+            with _failing("create", path), _opened(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC) as target:
                 copy_image(source, target, os.fstat(source).st_size, is_cancelled, on_progress)
         except BaseException:
-            if target >= 0:
-                os.close(target)
             self.abandon_restore(volume, gid)
             raise
         finally:
             os.close(source)
-        return target
+
+    def open_restore(self, volume: str, gid: int) -> int:
+        path = self._temporary_path(volume, gid)
+        with _failing("open", path):
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def commit_restore(self, volume: str, gid: int) -> None:
         temporary, final = self._temporary_path(volume, gid), self.restored_path(volume, gid)

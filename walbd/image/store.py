@@ -59,9 +59,12 @@ class ImageStore(Protocol):
     def restored_path(self, volume: str, gid: int) -> Path:
         """Where the restored volume of a gid is, or would be."""
 
-    def begin_restore(self, volume: str, gid: int, is_cancelled: IsCancelled, on_progress: OnProgress) -> int:
-        """Copies the base image as it is now to a temporary restored volume (a left-over one is replaced) and returns
-        a descriptor for writing to it. `on_progress` gets the bytes done so far. Raises Cancelled, leaving nothing."""
+    def begin_restore(self, volume: str, gid: int, is_cancelled: IsCancelled, on_progress: OnProgress) -> None:
+        """Copies the base image as it is now to a temporary restored volume; a left-over one is replaced.
+        `on_progress` gets the bytes done so far. Raises Cancelled, leaving nothing."""
+
+    def open_restore(self, volume: str, gid: int) -> int:
+        """A file descriptor for reading and writing the temporary restored volume."""
 
     def commit_restore(self, volume: str, gid: int) -> None:
         """Makes the temporary restored volume durable and gives it its final name."""

@@ -1,0 +1,107 @@
+"""restore and del-restored (servers.md section 5.8).
+
+A restored volume is a copy of the base image to which the chosen diffs are written; base image and wdiffs are never
+changed. It gets its name when it is complete and durable, so that an interrupted restore leaves a temporary image only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+
+from walbd.archive.archive import Archive
+from walbd.archive.states import RESTORE
+from walbd.archive.volume import ArchiveVolume
+from walbd.model.algebra import apply_state
+from walbd.model.diff import Diff
+from walbd.model.error import AlreadyExists, NotFound
+from walbd.model.limits import LB_BYTES
+from walbd.model.selection import to_restore, total_size_bytes
+from walbd.net.tasks import run_to_end
+from walbd.server.tasks import Slots, Work
+from walbd.wdiff.apply import apply_wdiffs
+
+DEFAULT_MAX_OPEN = 256
+"""Wdiffs opened at once unless -maxopen says otherwise."""
+
+
+async def restore(archive: Archive, name: str, gid: int, accept: Callable[[Work], Awaitable[None]]) -> None:
+    """Makes the restored volume of a gid. Calls `accept` once nothing speaks against it, and does the work then.
+    Raises BadState, AlreadyExists, NotFound before; Cancelled, StorageFailure, Corrupted after."""
+    volume = archive.volumes.get(name)
+    volume.check("restore")
+    restored_gids = await archive.world.run(archive.store.restored_gids, name)
+    volume.check("restore")
+    if gid in restored_gids:
+        raise AlreadyExists(f"already restored:{name}:{gid}", f"'del-restored {name} {gid}' removes it")
+    _choose(volume, gid)
+    with (
+        archive.works.begin("restore", name, Slots.FOREGROUND, volume.is_cancelled) as work,
+        volume.actions.running(RESTORE),
+    ):
+        await accept(work)
+        archive.log.info(f"restore started:{name}:{gid}")
+        begin_sec = archive.world.monotonic()
+        try:
+            await _restore(archive, volume, gid, work)
+        except BaseException:
+            await run_to_end(archive.world, archive.store.abandon_restore, name, gid)
+            raise
+        archive.log.info(f"restore succeeded:{name}:{gid}:{archive.world.monotonic() - begin_sec:.3f}")
+
+
+async def delete_restored(archive: Archive, name: str, gid: int) -> None:
+    """Removes the restored volume of a gid. Raises NotFound."""
+    volume = archive.volumes.get(name)
+    volume.check("del-restored")
+    await run_to_end(archive.world, archive.store.delete_restored, name, gid)
+    archive.log.info(f"del-restored succeeded:{name}:{gid}")
+
+
+def _choose(volume: ArchiveVolume, gid: int) -> list[Diff]:
+    """The diffs that lead from the base to the clean snapshot gid."""
+    try:
+        return to_restore(volume.content.diffs, volume.content.base, gid)
+    except NotFound as error:
+        raise NotFound(
+            f"bad gid to restore:{volume.name}:{gid}", f"choose one of 'get restorable {volume.name} all'"
+        ) from error
+
+
+async def _restore(archive: Archive, volume: ArchiveVolume, gid: int, work: Work) -> None:
+    world, store = archive.world, archive.store
+    # Under the lock the base cannot move between the choice of the diffs and the copy they are for.
+    async with volume.base_lock:
+        state = volume.content.base
+        diffs = _choose(volume, gid)
+        size_lb = await volume.base_size_lb()
+        image_bytes = size_lb * LB_BYTES
+        work.total = image_bytes + total_size_bytes(diffs)
+        work.phase = "copy"
+        await run_to_end(world, store.begin_restore, volume.name, gid, work.is_cancelled, work.set_done)
+    work.done, work.phase = image_bytes, "apply"
+    step = archive.settings.max_open or DEFAULT_MAX_OPEN
+    for i in range(0, len(diffs), step):
+        await run_to_end(world, _apply, archive, volume, gid, diffs[i : i + step], work)
+    archive.log.info(f"restore-status:{volume.name}:{state}:{apply_state(state, diffs)}")
+    work.phase = "sync"
+    work.check_cancelled()
+    await run_to_end(world, store.commit_restore, volume.name, gid)
+
+
+def _apply(archive: Archive, volume: ArchiveVolume, gid: int, diffs: list[Diff], work: Work) -> None:
+    """Writes diffs to the temporary image. Blocks."""
+    begin = work.done
+    fd = archive.store.open_restore(volume.name, gid)
+    try:
+        apply_wdiffs(
+            fd,
+            os.fstat(fd).st_size // LB_BYTES,
+            [volume.files.diff_path(diff) for diff in diffs],
+            archive.settings.discard_type,
+            work.is_cancelled,
+            lambda done: work.set_done(begin + done),
+        )
+    finally:
+        os.close(fd)
+    work.done = begin + total_size_bytes(diffs)
