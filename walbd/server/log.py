@@ -127,6 +127,15 @@ class Log:
         return self._prefix + ":".join(map(str, fields))
 
 
+def defect_text(error: BaseException) -> str:
+    """An exception that should not have come so far, in one line: what and where."""
+    place = error.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    where = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
+    return f"internal error: {type(error).__name__}: {error}{where}"
+
+
 def open_log(path: str, base_dir: Path, debug: bool, repeats: Repeats) -> Log:
     """Opens the log named by `-l`: `-` is stderr, a relative path lies below the base directory. Raises
     StorageFailure."""

@@ -56,7 +56,7 @@ class OptionError(InvalidArgument):
     """The command line is not well formed; the message is what follows `OptionError:`."""
 
 
-class HelpWanted(Exception):  # noqa: N818 - not an error
+class HelpWanted(Exception):
     """`-h` was given."""
 
 
