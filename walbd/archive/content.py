@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from walbd.model.algebra import apply_state
 from walbd.model.diff import Diff
 from walbd.model.diff_set import DiffSet
-from walbd.model.selection import latest_state, state_chain
+from walbd.model.selection import chain_to_gid, latest_state
 from walbd.model.state import NO_BASE, MetaState
 from walbd.model.uuid_text import NIL_UUID
 
@@ -35,7 +35,7 @@ class Content:
         """A diff that fits the latest snapshot is stored."""
         self.diffs.add(diff)
         # More than this diff when it fills the gap before diffs that were kept.
-        self.latest = apply_state(self.latest, state_chain(self.diffs, self.latest))
+        self.latest = apply_state(self.latest, chain_to_gid(self.diffs, self.latest))
 
     def recompute_latest(self) -> None:
         """Raises BadState when the base is half applied and cannot be completed."""

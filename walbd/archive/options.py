@@ -49,19 +49,28 @@ class ArchiveSettings(CommonSettings):
         "wn", Kind.INTEGER, 1000, "most wdiff files merged into one replication step", check=at_least(1)
     )
     discard: str = option(
-        "discard", Kind.TEXT, "zero", "discards are written as: zero, ignore or passdown", word="TYPE", check=_check_discard
+        "discard",
+        Kind.TEXT,
+        "zero",
+        "discards are written as: zero, ignore or passdown",
+        word="TYPE",
+        check=_check_discard,
     )
     sync_interval_bytes: int = option(
         "fi", Kind.INTEGER, 1 << 30, "data written between two syncs", word="SIZE", check=at_least(1)
     )
     auto_resize: bool = option("autoresize", Kind.SWITCH, False, "grow base images when volumes have grown")
-    keep_one_cold_snapshot: bool = option("keep-one-cold-snap", Kind.SWITCH, False, "keep only the newest cold snapshot")
+    keep_one_cold_snapshot: bool = option(
+        "keep-one-cold-snap", Kind.SWITCH, False, "keep only the newest cold snapshot"
+    )
     max_open: int = option("maxopen", Kind.INTEGER, 0, "most wdiffs opened in one step of a restore, 0 = 256")
     max_open_scan: int = option("maxopen-virt", Kind.INTEGER, 0, "most wdiffs opened for a virtual scan, 0 = no limit")
     apply_sleep_percent: int = option(
         "apply-sleep-pct", Kind.INTEGER, 0, "share of time slept while wdiffs are applied", check=in_range(0, 99)
     )
-    compress: CompressOpt = option("sync-cmpr", Kind.COMPRESS, "snappy:0:1", "compression of replication as client")
+    compress: CompressOpt = option(  # noqa: RUF009 - option() makes a field
+        "sync-cmpr", Kind.COMPRESS, "snappy:0:1", "compression of replication as client"
+    )
     lock_warning_sec: float = option("lock-time-th", Kind.REAL, 10.0, "accepted for compatibility, no effect")
 
     @property

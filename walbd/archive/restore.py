@@ -7,7 +7,7 @@ changed. It gets its name when it is complete and durable, so that an interrupte
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from walbd.archive.archive import Archive
 from walbd.archive.states import RESTORE
@@ -25,9 +25,19 @@ DEFAULT_MAX_OPEN = 256
 """Wdiffs opened at once unless -maxopen says otherwise."""
 
 
-async def restore(archive: Archive, name: str, gid: int, accept: Callable[[Work], Awaitable[None]]) -> None:
-    """Makes the restored volume of a gid. Calls `accept` once nothing speaks against it, and does the work then.
-    Raises BadState, AlreadyExists, NotFound before; Cancelled, StorageFailure, Corrupted after."""
+class Asker(Protocol):
+    """Who wants it (a ControlRequest)."""
+
+    async def accept(self) -> None:
+        """Called once nothing speaks against it any more."""
+
+    def progress(self, done: int, total: int, unit: str, phase: str = "") -> None:
+        """Called now and then from any thread."""
+
+
+async def restore(archive: Archive, name: str, gid: int, asker: Asker) -> None:
+    """Makes the restored volume of a gid. Raises BadState, AlreadyExists, NotFound before it is accepted; Cancelled,
+    StorageFailure, Corrupted after."""
     volume = archive.volumes.get(name)
     volume.check("restore")
     restored_gids = await archive.world.run(archive.store.restored_gids, name)
@@ -39,11 +49,11 @@ async def restore(archive: Archive, name: str, gid: int, accept: Callable[[Work]
         archive.works.begin("restore", name, Slots.FOREGROUND, volume.is_cancelled) as work,
         volume.actions.running(RESTORE),
     ):
-        await accept(work)
+        await asker.accept()
         archive.log.info(f"restore started:{name}:{gid}")
         begin_sec = archive.world.monotonic()
         try:
-            await _restore(archive, volume, gid, work)
+            await _restore(archive, volume, gid, work, asker)
         except BaseException:
             await run_to_end(archive.world, archive.store.abandon_restore, name, gid)
             raise

@@ -13,12 +13,16 @@ from walbd.model.uuid_text import uuid_hex
 from walbd.server.state_machine import CLEAR
 
 
-async def server_lines(archive: Archive) -> list[str]:
-    """`status` without a volume."""
+async def status_lines(archive: Archive, params: list[str]) -> list[str]:
+    """`status [VOL]`."""
+    return await _volume_lines(archive, params[0]) if params else await _server_lines(archive)
+
+
+async def _server_lines(archive: Archive) -> list[str]:
     settings = archive.settings
     abilities = archive.store.abilities
     sizes = await archive.world.run(
-        lambda names: {name: archive.store.base_size_lb(name) for name in names}, [v.name for v in archive.volumes]
+        lambda names: {name: archive.store.base_size_lb(name) for name in names}, archive.volumes.names()
     )
     return [
         "-----ArchiveGlobal-----",
@@ -48,8 +52,8 @@ def _summary(volume: ArchiveVolume, size_lb: int | None) -> str:
     return f"{line} latestSnapshot {_latest(volume)} size {format_size(size_lb * LB_BYTES)}"
 
 
-async def volume_lines(archive: Archive, name: str) -> list[str]:
-    """`status VOL`. Fails for no volume: of a failed one it tells the reason."""
+async def _volume_lines(archive: Archive, name: str) -> list[str]:
+    """Fails for no volume: of a failed one it tells the reason."""
     volume = archive.volumes.find(name)
     head = ["hostType archive", f"volume {name}", f"state {volume.state if volume else CLEAR}"]
     if volume is None:

@@ -25,7 +25,7 @@ class ArchiveVolume(Volume):
         self.store = store
         self.content = Content()
         self.base_lock = asyncio.Lock()
-        """Whoever changes the base image or its state holds it, and whoever chooses diffs for the base and copies it."""
+        """Held by whoever changes the base image or its state, and by whoever chooses diffs for it and copies it."""
         self.progress_lb = 0
         """Blocks of the running full backup that have arrived."""
         self.last_sync_sec = 0

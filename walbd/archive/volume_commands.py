@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from walbd.archive.archive import Archive
 from walbd.archive.content import Content
-from walbd.archive.states import ARCHIVED, CLEAR_VOL, INIT_VOL, RESET_VOL, START, STOPPED, SYNC_READY
+from walbd.archive.states import ARCHIVED, CLEAR_VOL, INIT_VOL, RESET_VOL, START, SYNC_READY
 from walbd.archive.volume import ArchiveVolume
-from walbd.model.error import BadState
 from walbd.net.tasks import run_to_end
-from walbd.server.state_machine import StateMachine
 
 
 async def init_volume(archive: Archive, name: str) -> None:
@@ -70,10 +68,15 @@ def _erasable(archive: Archive, name: str, command: str) -> ArchiveVolume:
     return volume
 
 
-def _erase(volume: ArchiveVolume) -> None:
-    """Blocks. Metadata before images: a crash in between leaves a SyncReady volume with images nobody needs."""
+def erase_history(volume: ArchiveVolume) -> None:
+    """Removes everything but the base image and makes the volume SyncReady. Metadata before images: a crash in between
+    leaves images nobody needs. Blocks."""
     volume.files.forget()
     volume.store.sweep(volume.name)
     for gid in volume.store.restored_gids(volume.name):
         volume.store.delete_restored(volume.name, gid)
+
+
+def _erase(volume: ArchiveVolume) -> None:
+    erase_history(volume)
     volume.store.delete_base(volume.name)
