@@ -38,7 +38,7 @@ class Running:
             self.world,
             ARCHIVE,
             conversations,
-            lambda who, error: self.errors.append((who, error)),
+            lambda who, error: self.errors.append((f"{who} {who.command}", error)),
             max_data_connections=max_data_connections,
         )
         listener = self.world.network.listen("127.0.0.1", 0)

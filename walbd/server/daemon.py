@@ -118,8 +118,8 @@ class Daemon(ABC, Generic[S, V]):
                     self.identity,
                     self._conversations(),
                     self._on_connection_error,
-                    self.timing,
-                    self.settings.max_connections,
+                    timing=self.timing,
+                    max_data_connections=self.settings.max_connections,
                 )
                 serving = asyncio.create_task(self._server.serve(listener))
                 await self.begin_service()
@@ -191,8 +191,12 @@ class Daemon(ABC, Generic[S, V]):
             await self.runtime.world.sleep(SUPPRESSED_PERIOD_SEC)
             self.runtime.log.write_suppressed()
 
-    def _on_connection_error(self, who: str, error: BaseException) -> None:
-        self.runtime.log.warning(who, error if isinstance(error, WalbError) else defect_text(error))
+    def _on_connection_error(self, connection: Connection, error: BaseException) -> None:
+        log = self.runtime.log.of_connection(self.settings.node_id, connection.peer_id or connection.peer)
+        if isinstance(error, WalbError):
+            log.warning(connection.command or "handshake", error)
+        else:
+            log.error(connection.command or "handshake", defect_text(error))
 
 
 @contextlib.contextmanager

@@ -121,14 +121,14 @@ def parse(settings_class: type[S], arguments: Sequence[str]) -> S:
     precedence, as the module docstring says."""
     rows = {row.name: (field, row) for field, row in settings_class.options()}
     texts = _words(arguments, {name: row.kind for name, (_, row) in rows.items()} | dict(settings_class.ignored))
-    for name, (_, row) in rows.items():
-        if row.must and name not in texts:
-            raise OptionError(f"opt is necessary:{name}")
     values: dict[str, Any] = {}
     for name, text in texts.items():
         if name in rows:
             field, row = rows[name]
             values[field] = _convert(row, text)
+    for name, (_, row) in rows.items():
+        if row.must and name not in texts:
+            raise OptionError(f"opt is necessary:{name}")
     for name in texts.keys() & rows.keys():
         field, row = rows[name]
         if row.check:
