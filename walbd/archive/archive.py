@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from walbd.archive.options import ArchiveSettings
@@ -23,8 +23,8 @@ class Archive:
     settings: ArchiveSettings
     runtime: Runtime
     works: WorkTable
+    volumes: VolumeTable[ArchiveVolume]
     store: ImageStore
-    volumes: VolumeTable[ArchiveVolume] = field(default_factory=VolumeTable)
 
     @property
     def world(self) -> World:

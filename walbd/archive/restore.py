@@ -53,7 +53,7 @@ async def restore(archive: Archive, name: str, gid: int, asker: Asker) -> None:
         archive.log.info(f"restore started:{name}:{gid}")
         begin_sec = archive.world.monotonic()
         try:
-            await _restore(archive, volume, gid, work, asker)
+            await _Restore(archive, volume, gid, work, asker).run()
         except BaseException:
             await run_to_end(archive.world, archive.store.abandon_restore, name, gid)
             raise
@@ -78,40 +78,54 @@ def _choose(volume: ArchiveVolume, gid: int) -> list[Diff]:
         ) from error
 
 
-async def _restore(archive: Archive, volume: ArchiveVolume, gid: int, work: Work) -> None:
-    world, store = archive.world, archive.store
-    # Under the lock the base cannot move between the choice of the diffs and the copy they are for.
-    async with volume.base_lock:
-        state = volume.content.base
-        diffs = _choose(volume, gid)
-        size_lb = await volume.base_size_lb()
-        image_bytes = size_lb * LB_BYTES
-        work.total = image_bytes + total_size_bytes(diffs)
-        work.phase = "copy"
-        await run_to_end(world, store.begin_restore, volume.name, gid, work.is_cancelled, work.set_done)
-    work.done, work.phase = image_bytes, "apply"
-    step = archive.settings.max_open or DEFAULT_MAX_OPEN
-    for i in range(0, len(diffs), step):
-        await run_to_end(world, _apply, archive, volume, gid, diffs[i : i + step], work)
-    archive.log.info(f"restore-status:{volume.name}:{state}:{apply_state(state, diffs)}")
-    work.phase = "sync"
-    work.check_cancelled()
-    await run_to_end(world, store.commit_restore, volume.name, gid)
+class _Restore:
+    """One restore at work."""
 
+    def __init__(self, archive: Archive, volume: ArchiveVolume, gid: int, work: Work, asker: Asker) -> None:
+        self._archive = archive
+        self._volume = volume
+        self._gid = gid
+        self._work = work
+        self._asker = asker
 
-def _apply(archive: Archive, volume: ArchiveVolume, gid: int, diffs: list[Diff], work: Work) -> None:
-    """Writes diffs to the temporary image. Blocks."""
-    begin = work.done
-    fd = archive.store.open_restore(volume.name, gid)
-    try:
-        apply_wdiffs(
-            fd,
-            os.fstat(fd).st_size // LB_BYTES,
-            [volume.files.diff_path(diff) for diff in diffs],
-            archive.settings.discard_type,
-            work.is_cancelled,
-            lambda done: work.set_done(begin + done),
-        )
-    finally:
-        os.close(fd)
-    work.done = begin + total_size_bytes(diffs)
+    async def run(self) -> None:
+        world, store, volume, work = self._archive.world, self._archive.store, self._volume, self._work
+        # Under the lock the base cannot move between the choice of the diffs and the copy they are for.
+        async with volume.base_lock:
+            state = volume.content.base
+            diffs = _choose(volume, self._gid)
+            image_bytes = await volume.base_size_lb() * LB_BYTES
+            work.total, work.phase = image_bytes + total_size_bytes(diffs), "copy"
+            await run_to_end(world, store.begin_restore, volume.name, self._gid, work.is_cancelled, self._progress)
+        work.phase = "apply"
+        step = self._archive.settings.max_open or DEFAULT_MAX_OPEN
+        done_bytes = image_bytes
+        for i in range(0, len(diffs), step):
+            await run_to_end(world, self._apply, diffs[i : i + step], done_bytes)
+            done_bytes += total_size_bytes(diffs[i : i + step])
+        self._archive.log.info(f"restore-status:{volume.name}:{state}:{apply_state(state, diffs)}")
+        work.phase = "sync"
+        self._progress(work.total)
+        work.check_cancelled()
+        await run_to_end(world, store.commit_restore, volume.name, self._gid)
+
+    def _apply(self, diffs: list[Diff], done_bytes: int) -> None:
+        """Writes diffs to the temporary image. Blocks."""
+        fd = self._archive.store.open_restore(self._volume.name, self._gid)
+        try:
+            apply_wdiffs(
+                fd,
+                os.fstat(fd).st_size // LB_BYTES,
+                [self._volume.files.diff_path(diff) for diff in diffs],
+                self._archive.settings.discard_type,
+                self._work.is_cancelled,
+                lambda done: self._progress(done_bytes + done),
+            )
+        finally:
+            os.close(fd)
+
+    def _progress(self, done_bytes: int) -> None:
+        """Called from threads."""
+        work = self._work
+        work.done = min(done_bytes, work.total)
+        self._asker.progress(work.done, work.total, work.unit, work.phase)
