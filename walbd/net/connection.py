@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from walbd.model.error import Corrupted, PeerUnreachable, ProtocolViolation, Refused, WalbError
 from walbd.net.frame import Frame, FrameReceiver, FrameType, encode
 from walbd.net.messages import ErrorText
-from walbd.net.tasks import run_to_end, wait_ended
+from walbd.net.tasks import run_to_end
 from walbd.world.network import KeepAlive, Stream
 from walbd.world.world import World
 
@@ -54,8 +54,7 @@ class Connection:
         self._write_lock = asyncio.Lock()
         self._writing: asyncio.Timeout | None = None
         self._last_sent = 0.0
-        self._heartbeat_users = 0
-        self._heartbeat_task: asyncio.Task[None] | None = None
+        self._heartbeat: asyncio.Task[None] | None = None
         self._is_closed = False
         self._on_close: Callable[[], None] | None = None
 
@@ -150,23 +149,11 @@ class Connection:
             self._writing.reschedule(asyncio.get_running_loop().time() + self.timeout_sec)
         return count
 
-    @contextlib.asynccontextmanager
-    async def heartbeats(self) -> AsyncIterator[None]:
-        """While inside, the peer gets a sign of life at least every HEARTBEAT_SEC; may be nested."""
-        self._heartbeat_users += 1
-        if self._heartbeat_task is None:
-            self._heartbeat_task = asyncio.create_task(self._beat())
-        try:
-            yield
-            if self._heartbeat_users == 1:
-                async with self._write_lock:  # not in the middle of a frame: that would close the connection
-                    self._heartbeat_task.cancel()
-        finally:
-            self._heartbeat_users -= 1
-            if self._heartbeat_users == 0:
-                task, self._heartbeat_task = self._heartbeat_task, None
-                task.cancel()
-                await wait_ended([task])
+    def start_heartbeats(self) -> None:
+        """From now on until the end the peer gets a sign of life at least every HEARTBEAT_SEC, so that work on this
+        side may take its time."""
+        if self._heartbeat is None:
+            self._heartbeat = asyncio.create_task(self._beat())
 
     async def _beat(self) -> None:
         with contextlib.suppress(WalbError):  # the conversation itself will notice
@@ -192,7 +179,11 @@ class Connection:
     async def end(self) -> None:
         """Ends the conversation after the last frame: closes when the peer has closed, or soon. (Closing with received
         bytes unread would reset the connection and could lose the last frame.)"""
-        self._stream.finish()
+        if self._is_closed:
+            return
+        async with self._write_lock:  # no heartbeat after this, nor half of one
+            self._stop_heartbeats()
+            self._stream.finish()
         scrap = memoryview(bytearray(_LINGER_BUFFER_BYTES))
         with contextlib.suppress(WalbError, TimeoutError):
             async with asyncio.timeout(LINGER_SEC):
@@ -204,12 +195,20 @@ class Connection:
         """Closes at once."""
         if not self._is_closed:
             self._is_closed = True
+            self._stop_heartbeats()
             self._stream.close()
             if self._on_close:
                 self._on_close()
 
+    def _stop_heartbeats(self) -> None:
+        if self._heartbeat:
+            self._heartbeat.cancel()
+
     async def __aenter__(self) -> Connection:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Closes; a failure that is ours is told to the peer."""
+        if error is not None and not isinstance(error, Refused | PeerUnreachable):
+            await self.send_error(error)
         self.close()

@@ -78,7 +78,6 @@ def control_conversation(handler: ControlHandler) -> Conversation:
         strings = await _work(request, handler)
         if request.wait or not request.is_accepted:
             await connection.send(FrameType.OK, Result(tuple(strings or ())).encode())
-            await connection.end()
 
     return Conversation(serve, is_control=True)
 

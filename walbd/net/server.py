@@ -92,8 +92,9 @@ class Server:
         connection = Connection(stream, self._world, GREETING_SEC)
         try:
             handler = await self._greet(connection)
-            async with connection.heartbeats():
-                await handler(connection)
+            connection.start_heartbeats()
+            await handler(connection)
+            await connection.end()
         except ForeignProtocol as error:
             self._on_error(connection, error)
             await connection.send_last(answer_to_foreign(self._me, error))

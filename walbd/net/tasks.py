@@ -7,7 +7,7 @@ descriptors that would be used for something else next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from typing import Any, ParamSpec, TypeVar
 
 from walbd.world.world import World
@@ -24,21 +24,6 @@ async def run_to_end(world: World, function: Callable[P, T], *args: P.args, **kw
     except asyncio.CancelledError:
         await wait_ended([task])
         raise
-
-
-async def together(*steps: Coroutine[Any, Any, Any]) -> None:
-    """Runs the steps side by side until all have ended. The first failure cancels the others and is raised when they
-    have ended."""
-    tasks = [asyncio.ensure_future(step) for step in steps]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        failed = next((task for task in tasks if task.done() and task.exception() is not None), None)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await wait_ended(tasks)
-    if failed:
-        failed.result()
 
 
 async def wait_ended(tasks: Collection[asyncio.Future[Any]]) -> None:
