@@ -56,7 +56,7 @@ async def test_a_directory_of_the_reference_is_answered_as_it_answers(case: dict
     checked = 0
     async with running_archive(base) as archive:
         for command, expected in case["answers"].items():
-            if command.startswith(DIFFERENT_HERE) or case["name"] in DEVIATING and "diff" in command + str(expected):
+            if command.startswith(DIFFERENT_HERE) or (case["name"] in DEVIATING and "diff" in command + str(expected)):
                 continue
             if isinstance(expected, dict):
                 with pytest.raises(Refused) as refused:

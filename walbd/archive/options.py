@@ -68,9 +68,7 @@ class ArchiveSettings(CommonSettings):
     apply_sleep_percent: int = option(
         "apply-sleep-pct", Kind.INTEGER, 0, "share of time slept while wdiffs are applied", check=in_range(0, 99)
     )
-    compress: CompressOpt = option(
-        "sync-cmpr", Kind.COMPRESS, "snappy:0:1", "compression of replication as client"
-    )
+    compress: CompressOpt = option("sync-cmpr", Kind.COMPRESS, "snappy:0:1", "compression of replication as client")
     lock_warning_sec: float = option("lock-time-th", Kind.REAL, 10.0, "accepted for compatibility, no effect")
 
     @property

@@ -18,6 +18,7 @@ from walbd.archive.volume_commands import erase_history
 from walbd.model.compression import CompressionType
 from walbd.model.error import Refused, StorageFailure
 from walbd.model.limits import LB_BYTES
+from walbd.model.snapshot import Snapshot
 from walbd.model.state import MetaState
 from walbd.model.uuid_text import UUID_BYTES
 from walbd.net.connection import Connection
@@ -86,12 +87,8 @@ async def receive_full_backup(archive: Archive, connection: Connection) -> None:
         async with volume.base_lock:
             await run_to_end(archive.world, _prepare, volume, request.size_lb)
             log.info(f"{COMMAND}:started:{volume.name}:{request.size_lb}:{request.bulk_bytes // LB_BYTES}")
-            await receiver.accept()
-            uuid = await receiver.receive_log_uuid()
-            await receiver.confirm()
-            await _receive_image(archive, volume, receiver, request, work)
-            await receiver.confirm()
-            base = MetaState(await receiver.receive_snapshot(), None, request.timestamp)
+            uuid, snapshot = await volume.unless_cancelled(_converse(archive, volume, receiver, request, work))
+            base = MetaState(snapshot, None, request.timestamp)
             archive_uuid = archive.world.random_bytes(UUID_BYTES)
             await run_to_end(archive.world, _store, volume, base, archive_uuid, uuid)
         volume.content.begin_history(base, archive_uuid, uuid)
@@ -110,11 +107,21 @@ def _counted_progress(volume: ArchiveVolume) -> Iterator[None]:
         volume.progress_lb = 0
 
 
+async def _converse(
+    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: FullBackupRequest, work: Work
+) -> tuple[bytes, Snapshot]:
+    """Receives the image and makes it durable; returns the log's new uuid and the snapshot the image is."""
+    await receiver.accept()
+    uuid = await receiver.receive_log_uuid()
+    await receiver.confirm()
+    await _receive_image(archive, volume, receiver, request, work)
+    await receiver.confirm()
+    return uuid, await receiver.receive_snapshot()
+
+
 async def _receive_image(
     archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: FullBackupRequest, work: Work
 ) -> None:
-    """Receives the image and makes it durable."""
-
     def progress(done_bytes: int) -> None:
         work.done = done_bytes
         volume.progress_lb = done_bytes // LB_BYTES

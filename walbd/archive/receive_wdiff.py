@@ -114,7 +114,8 @@ async def _receive(
     world = archive.world
     with await world.run(volume.files.new_file) as new:
         packs = _Packs(new, request.uuid, archive.settings.sync_interval_bytes)
-        await receiver.receive_packs(packs.feed, Hooks(work.set_done, work.is_cancelled))
+        hooks = Hooks(work.set_done, work.is_cancelled)
+        await volume.unless_cancelled(receiver.receive_packs(packs.feed, hooks))
         return await run_to_end(world, packs.finish, request.diff)
 
 

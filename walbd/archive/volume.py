@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from walbd.archive.content import Content
 from walbd.archive.states import ACTIONS, ACTIVE, ARCHIVED, RULES, STATES, STOP, STOPPED
 from walbd.archive.volume_files import VolumeFiles
 from walbd.image.store import ImageStore
-from walbd.model.error import NotFound
+from walbd.model.error import Cancelled, NotFound
+from walbd.net.tasks import wait_ended
 from walbd.server.runtime import Runtime
 from walbd.server.state_machine import CLEAR
 from walbd.server.stop_state import StopMode
 from walbd.server.volume import Volume
+
+T = TypeVar("T")
 
 
 class ArchiveVolume(Volume):
@@ -41,6 +46,19 @@ class ArchiveVolume(Volume):
         if size_lb is None:
             raise NotFound(f"base image does not exist:{self.name}")
         return size_lb
+
+    async def unless_cancelled(self, step: Coroutine[Any, Any, T]) -> T:
+        """Runs a step that may wait for a peer. A forced stop or shutdown ends it at once: raises Cancelled."""
+        task = asyncio.ensure_future(step)
+        task.add_done_callback(lambda _: self.runtime.changes.notify())
+        try:
+            await self.runtime.changes.wait_for(lambda: task.done() or self.is_cancelled())
+        finally:
+            task.cancel()
+            await wait_ended([task])
+        if task.cancelled():
+            raise Cancelled(f"force stopped:{self.name}")
+        return task.result()
 
     def stop_transition(self, mode: StopMode) -> str | None:
         return STOP if self.machine.state == ARCHIVED else None
