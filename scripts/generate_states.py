@@ -8,7 +8,7 @@ from pathlib import Path
 from walbd.archive import states as archive
 from walbd.proxy import states as proxy
 from walbd.server.command_rules import EVERY_ACTION, CommandRule
-from walbd.server.state_machine import StateTable
+from walbd.server.state_machine import CLEAR, StateTable
 from walbd.storage import states as storage
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "states.md"
@@ -29,13 +29,20 @@ def transitions(table: StateTable) -> list[str]:
     return lines + [f"| {row.begin} | {row.during} | {row.end} | {row.cause} |" for row in table.rows]
 
 
-def rules(table: Mapping[str, CommandRule]) -> list[str]:
+def state_names(states: tuple[str, ...] | None, table: StateTable) -> str:
+    if states is None:
+        return "any"
+    return "not Clear" if set(states) == (table.static | table.dynamic) - {CLEAR} else ", ".join(states)
+
+
+def rules(states: StateTable, table: Mapping[str, CommandRule]) -> list[str]:
     lines = ["| Command | States | Must not run | No stop | Answer |", "|:--|:--|:--|:--|:--|"]
     for rule in table.values():
-        states = "any" if rule.states is None else ", ".join(rule.states)
         forbids = "any action" if rule.forbids == EVERY_ACTION else ", ".join(rule.forbids)
         stop = "yes" if rule.not_stopping else ""
-        lines.append(f"| `{rule.command}` | {states} | {forbids} | {stop} | {rule.answer.value} |")
+        lines.append(
+            f"| `{rule.command}` | {state_names(rule.states, states)} | {forbids} | {stop} | {rule.answer.value} |"
+        )
     return lines
 
 
@@ -45,7 +52,7 @@ def render() -> str:
     tables = ((storage.STATES, storage.RULES), (proxy.STATES, proxy.RULES), (archive.STATES, archive.RULES))
     for states, commands in tables:
         head = [f"## walb-{states.kind}", "", "Static: " + ", ".join(sorted(states.static)) + ".", ""]
-        parts.append("\n".join([*head, *transitions(states), "", *rules(commands)]) + "\n")
+        parts.append("\n".join([*head, *transitions(states), "", *rules(states, commands)]) + "\n")
     return "\n".join(parts)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fakes import FakeWorld
+from walbd.model.address import Address
 from walbd.net.connection import Connection
 from walbd.net.control import ControlRequest, call
 from walbd.net.control_reply import Outcome
@@ -124,7 +125,8 @@ class SmallDaemon(Daemon[CommonSettings, SmallVolume]):
 
     async def _work(self, request: ControlRequest) -> None:
         volume = self.volumes.get(Parameters(request.params, 1).volume())
-        with self.works.begin("restore", volume.name, Slots.FOREGROUND, volume.is_cancelled, 10) as work:
+        work = self.works.begin("restore", volume.name, Slots.FOREGROUND, volume.is_cancelled, 10)
+        with work, volume.actions.running("Send"):
             await request.accept()
             self.events.append("accepted")
             self.runtime.changes.notify()
@@ -155,7 +157,7 @@ class Running:
 
     async def call(self, command: str, *params: str, wait: bool = False) -> Outcome:
         me = Identity("c0", "walbc")
-        return await call(World(), "127.0.0.1", self.daemon.port, command, params, me, wait=wait)
+        return await call(World(), Address("127.0.0.1", self.daemon.port), command, params, me, wait=wait)
 
     async def until(self, event: str) -> None:
         await self.daemon.runtime.changes.wait_for(lambda: event in self.daemon.events)
