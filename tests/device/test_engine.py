@@ -224,6 +224,19 @@ async def test_the_ring_is_never_reused_before_a_checkpoint(rig: Rig) -> None:
     assert await rig.read(0, 8192) == bytes([39]) * 8192
 
 
+async def test_a_checkpoint_during_a_log_write_that_found_no_room_is_not_missed(rig: Rig) -> None:
+    ring_pb = rig.checkpointer.sector.ring_size_pb
+    rig.engine.on_checkpoint_needed = lambda: None
+    while rig.engine.positions.latest + 17 <= ring_pb:
+        await rig.start_write(0, bytes(8192))
+    await rig.engine.settle()
+    gate = rig.gate("write log")
+    write = rig.start_write(0, bytes(8192))
+    await rig.checkpointer.take()
+    gate.set()
+    assert await asyncio.wait_for(write, BOUND_SEC) == 0
+
+
 async def test_overflow_is_flagged_and_only_a_reset_clears_it(rig: Rig) -> None:
     for _ in range(20):
         await rig.start_write(0, bytes(8192))
