@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -119,7 +120,7 @@ class Rig:
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(BOUND_SEC):
             while not condition():
-                await asyncio.sleep(0.001)
+                await self.engine._progress.changed(0.05)
 
     def gate(self, what: str) -> threading.Event:
         self.files.gates[what] = threading.Event()
@@ -326,16 +327,13 @@ async def test_a_reset_keeps_the_data_and_logs_later_writes_from_lsid_0(rig: Rig
 
 async def test_a_reset_takes_a_grown_log_device_into_use(rig: Rig) -> None:
     before = rig.checkpointer.sector.ring_size_pb
-    with open(rig.pair.ldev, "r+b") as file:
-        file.truncate(128 << 10)
+    os.truncate(rig.pair.ldev, 128 << 10)
     await rig.checkpointer.reset_wal()
     assert rig.pair.super_sector().ring_size_pb == before + 128
-    with open(rig.pair.ldev, "r+b") as file:
-        file.truncate(64 << 10)
+    os.truncate(rig.pair.ldev, 64 << 10)
     with pytest.raises(BadState, match="smaller"):
         await rig.checkpointer.reset_wal()
-    with open(rig.pair.ldev, "r+b") as file:
-        file.truncate(128 << 10)
+    os.truncate(rig.pair.ldev, 128 << 10)
     assert rig.pair.super_sector().ring_size_pb == before + 128
     assert await rig.start_write(0, b"a" * 512, is_fua=True) == 0
 
@@ -345,8 +343,7 @@ async def test_resize_grows_within_the_data_device_only(rig: Rig) -> None:
         await rig.checkpointer.resize(100)
     with pytest.raises(InvalidArgument, match="do not fit"):
         await rig.checkpointer.resize(4096)
-    with open(rig.pair.ddev, "r+b") as file:
-        file.truncate(2 << 20)
+    os.truncate(rig.pair.ddev, 2 << 20)
     await rig.checkpointer.resize(3000)
     assert rig.pair.super_sector().device_size_lb == 3000
     await rig.checkpointer.resize(0)

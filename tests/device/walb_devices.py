@@ -113,7 +113,9 @@ class RawClient:
             data += piece
         return data
 
-    def request(self, command: int, cookie: int, offset: int, size: int, payload: bytes = b"", flags: int = 0) -> None:
+    def request(
+        self, command: int, cookie: int, offset: int, size: int, payload: bytes = b"", *, flags: int = 0
+    ) -> None:
         self.socket.sendall(nbd.REQUEST.pack(nbd.REQUEST_MAGIC, flags, command, cookie, offset, size) + payload)
 
     def reply(self) -> tuple[int, int]:
