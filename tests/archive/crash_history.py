@@ -30,8 +30,8 @@ def image_at(gid: int) -> bytes:
 
 
 async def prepare(base: Path) -> None:
-    """In an empty base directory: v0 Archived with gids 1 to 3, 1 restored; `stopped` the same but Stopped; `ready` SyncReady with the image of an
-    interrupted backup."""
+    """In an empty base directory: v0 Archived with gids 1 to 3, 1 restored; `stopped` the same but Stopped; `ready`
+    SyncReady with the image of an interrupted backup."""
     async with running_archive(base) as archive:
         for volume in ("v0", "stopped", "ready"):
             await archive.call("init-vol", volume)

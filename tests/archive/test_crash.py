@@ -103,9 +103,7 @@ async def crash(base: Path, scenario: str, seed: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
-async def test_a_killed_command_is_done_or_rolled_back(
-    base: Path, scenario: str, pytestconfig: pytest.Config
-) -> None:
+async def test_a_killed_command_is_done_or_rolled_back(base: Path, scenario: str, pytestconfig: pytest.Config) -> None:
     seed = int(getattr(pytestconfig.option, "randomly_seed", 1) or 1)
     await crash(base, scenario, seed, SAMPLE)
 
