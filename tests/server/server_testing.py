@@ -14,6 +14,7 @@ from walbd.model.address import Address
 from walbd.net.connection import Connection
 from walbd.net.control import ControlRequest, call
 from walbd.net.control_reply import Outcome
+from walbd.net.frame import FrameType
 from walbd.net.handshake import Identity
 from walbd.net.server import Handler
 from walbd.server.command_rules import Answer, CommandRule, rule_table
@@ -121,7 +122,7 @@ class SmallDaemon(Daemon[CommonSettings, SmallVolume]):
         return [f"hostType {self.kind}", *params]
 
     def data_conversations(self) -> Mapping[str, Handler]:
-        return {"transfer": self._transfer}
+        return {"transfer": self._transfer, "wait": self._wait}
 
     async def _work(self, request: ControlRequest) -> None:
         volume = self.volumes.get(Parameters(request.params, 1).volume())
@@ -142,6 +143,16 @@ class SmallDaemon(Daemon[CommonSettings, SmallVolume]):
 
     async def _word(self, params: list[str]) -> Sequence[str]:
         return ["word", *params]
+
+    async def _wait(self, connection: Connection) -> None:
+        with self.works.begin("wait", "v0", Slots.RECEIVE):
+            try:
+                self.events.append("waiting")
+                self.runtime.changes.notify()
+                await connection.recv(FrameType.OK)
+            except asyncio.CancelledError:
+                self.events.append("cancelled")
+                raise
 
     async def _transfer(self, connection: Connection) -> None:
         await connection.end()

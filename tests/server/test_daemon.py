@@ -14,6 +14,7 @@ from walbd.model.error import Refused, StorageFailure
 from walbd.net.client import connect
 from walbd.net.handshake import Identity
 from walbd.server.common_options import CommonSettings
+from walbd.server.tasks import Slots
 from walbd.world.world import World
 
 
@@ -80,6 +81,55 @@ async def test_a_client_that_waits_hears_of_the_outcome_before_the_daemon_ends(t
         with pytest.raises(Refused, match="force stopped:v0:restore"):
             await waiting
         assert await running.task
+
+
+async def test_work_that_waits_for_a_silent_peer_is_cancelled_by_a_forced_shutdown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("walbd.server.daemon.FORCE_STEP_SEC", 0.1)
+    async with running_daemon(tmp_path) as running:
+        me = Identity("p0", "proxy")
+        async with await connect(World(), Address("127.0.0.1", running.daemon.port), "wait", me):
+            await running.until("waiting")
+            await running.call("shutdown", "force")
+            assert await asyncio.wait_for(running.task, 10)
+        assert running.daemon.events[-1] == "cancelled"
+
+
+async def test_work_that_cannot_be_ended_is_reported_as_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("walbd.server.daemon.FORCE_STEP_SEC", 0.1)
+    async with running_daemon(tmp_path) as running:
+        work = running.daemon.works.begin("restore", "v0", Slots.UNLIMITED)
+        await running.call("shutdown", "force")
+        assert not await asyncio.wait_for(running.task, 10)
+        with work:
+            pass
+
+
+async def test_a_failing_end_of_service_does_not_keep_the_daemon_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: SmallDaemon) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SmallDaemon, "end_service", fail)
+    async with running_daemon(tmp_path) as running:
+        await running.call("shutdown")
+        assert await asyncio.wait_for(running.task, 10)
+    assert any(line.startswith("ERROR shutdown:internal error: ZeroDivisionError") for line in running.lines)
+
+
+async def test_a_signal_during_recovery_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def recover(self: SmallDaemon, names: list[str]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SmallDaemon, "recover", recover)
+    runtime, lines = make_runtime(World())
+    assert await asyncio.wait_for(SmallDaemon(CommonSettings(port=0), runtime).run([]), 10)
+    assert lines == ["INFO shutdown:force:SIGTERM"]
 
 
 async def test_a_peer_that_asks_for_something_unknown_is_told_and_logged(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_historic_options_are_accepted_and_have_no_effect() -> None:
         (["-p", "-1"], "bad value:-1 for -p"),
         (["-fg", "two"], "bad value:two for -fg"),
         (["-share", "x\n"], "bad value:x\\n for -share"),
+        (["-share", "nan"], "bad value:nan for -share"),
         (["word"], "redundant argVal:word"),
         (["-1"], "redundant argVal:-1"),
         ([], "opt is necessary:archive"),

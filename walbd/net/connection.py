@@ -59,7 +59,7 @@ class Connection:
         self._on_close: Callable[[], None] | None = None
 
     def __str__(self) -> str:
-        return f"{self.peer_kind} {self.peer_id} ({self.peer})".lstrip()
+        return f"{self.peer_kind} {self.peer_id} ({self.peer})" if self.peer_id else self.peer
 
     def introduce(self, peer_id: str, peer_kind: str, command: str) -> None:
         """Sets what the handshake told."""

@@ -5,8 +5,9 @@
     4       2     type
     6       2     flags, 0
     8       4     length of the payload in bytes, at most the cap of the type
-    12      4     CRC-32C of bytes 0..11 and the payload
-    16            payload
+    12      4     CRC-32C of the payload
+    16      4     CRC-32C of bytes 0..15, so that a damaged length is never waited for
+    20            payload
 
 Integers are little endian.
 """
@@ -24,9 +25,9 @@ from walbd.model.limits import MAX_BULK_BYTES
 
 # No text begins with ff; walb-tools 1.0 reads it as the length of a string of 2^64-1 bytes and hangs up at once.
 MAGIC = b"\xffWLB"
-HEADER_BYTES = 16
-_HEADER = struct.Struct("<4sHHII")
-_CHECKED_BYTES = 12
+HEADER_BYTES = 20
+_HEADER = struct.Struct("<4sHHIII")
+_CHECKED_BYTES = 16
 
 
 class FrameType(IntEnum):
@@ -73,7 +74,9 @@ MAX_PAYLOAD_BYTES = {
 }
 
 
+DAMAGE_HINT = "is the network damaging data?"
 SPEAKS_HTTP = "it speaks HTTP"
+SPEAKS_WALB_TOOLS = "it speaks the protocol of walb-tools 1.0"
 
 
 class ForeignProtocol(ProtocolViolation):
@@ -86,12 +89,11 @@ class ForeignProtocol(ProtocolViolation):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The head of a frame; `crc` still has to be compared with `checked` and the payload."""
+    """The checked head of a frame; `payload_crc` still has to be compared with the payload."""
 
     type: FrameType
     length: int
-    crc: int
-    checked: bytes
+    payload_crc: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,25 +109,22 @@ class Frame:
         return self.header.type
 
     def verify(self) -> None:
-        """Raises Corrupted when header or payload are not as they were sent. Releases the GIL over the payload."""
-        if self.header.crc != _crc(self.header.checked, self.payload):
-            raise Corrupted(
-                f"damaged {self.type.name} frame of {self.header.length} bytes", "is the network damaging data?"
-            )
+        """Raises Corrupted when the payload is not as it was sent. Releases the GIL over it."""
+        if self.header.payload_crc != crc32c(self.payload):
+            raise Corrupted(f"damaged {self.type.name} frame of {self.header.length} bytes", DAMAGE_HINT)
 
 
-def _crc(checked: bytes, payload: bytes | bytearray | memoryview) -> int:
-    crc = lib.walb_crc32c(checked, _CHECKED_BYTES, 0)
-    length = len(payload)
-    return int(lib.walb_crc32c(ffi.from_buffer(payload), length, crc) if length else crc)
+def crc32c(data: bytes | bytearray | memoryview) -> int:
+    """CRC-32C (Castagnoli)."""
+    return int(lib.walb_crc32c(ffi.from_buffer(data), len(data), 0)) if len(data) else 0
 
 
 def header_for(kind: FrameType, payload: bytes | bytearray | memoryview) -> bytes:
-    """The 16 bytes to send before the payload. Raises ProtocolViolation when that is longer than its cap."""
+    """The bytes to send before the payload. Raises ProtocolViolation when that is longer than its cap."""
     length = len(payload)
     _check_length(kind, length)
-    checked = _HEADER.pack(MAGIC, kind, 0, length, 0)[:_CHECKED_BYTES]
-    return checked + _crc(checked, payload).to_bytes(4, "little")
+    checked = _HEADER.pack(MAGIC, kind, 0, length, crc32c(payload), 0)[:_CHECKED_BYTES]
+    return checked + crc32c(checked).to_bytes(4, "little")
 
 
 def encode(kind: FrameType, payload: bytes = b"") -> bytes:
@@ -134,10 +133,12 @@ def encode(kind: FrameType, payload: bytes = b"") -> bytes:
 
 
 def parse_header(data: bytes) -> Header:
-    """The head of a frame from its 16 bytes; raises ProtocolViolation."""
-    magic, number, flags, length, crc = _HEADER.unpack(data)
+    """The head of a frame from its bytes; raises ProtocolViolation, Corrupted."""
+    magic, number, flags, length, payload_crc, header_crc = _HEADER.unpack(data)
     if magic != MAGIC:
         raise ForeignProtocol(data)
+    if header_crc != crc32c(data[:_CHECKED_BYTES]):
+        raise Corrupted("damaged head of a frame", DAMAGE_HINT)
     try:
         kind = FrameType(number)
     except ValueError:
@@ -145,7 +146,7 @@ def parse_header(data: bytes) -> Header:
     if flags:
         raise ProtocolViolation(f"unknown flags {flags:#06x} in a {kind.name} frame")
     _check_length(kind, length)
-    return Header(kind, length, crc, data[:_CHECKED_BYTES])
+    return Header(kind, length, payload_crc)
 
 
 def _check_length(kind: FrameType, length: int) -> None:
@@ -226,11 +227,6 @@ def describe_foreign(first: bytes) -> str:
         return "it speaks TLS"
     if first[:4] == b"SSH-":
         return "it speaks SSH"
-    if is_walb_tools(first):
-        return "it speaks the protocol of walb-tools 1.0"
+    if len(first) >= 2 and 1 <= first[0] < 0x80 and first[1:2].isalnum():
+        return SPEAKS_WALB_TOOLS  # begins with the length and the text of its node id
     return f"it begins with {first[:8].hex(' ')}"
-
-
-def is_walb_tools(first: bytes) -> bool:
-    """Whether a peer begins as walb-tools 1.0 does: with the length and the text of its node id."""
-    return len(first) >= 2 and 1 <= first[0] < 0x80 and first[1 : 1 + first[0]].isascii() and first[1:2].isalnum()

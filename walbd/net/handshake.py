@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from walbd.model.error import ProtocolViolation, Refused
 from walbd.model.varint import Encoder
-from walbd.net.frame import SPEAKS_HTTP, ForeignProtocol, describe_foreign, is_walb_tools
+from walbd.net.frame import SPEAKS_HTTP, SPEAKS_WALB_TOOLS, ForeignProtocol, describe_foreign
 from walbd.net.messages import Hello, Welcome
 
 VERSION_MIN = 1
@@ -61,11 +61,12 @@ def judge_welcome(sent: Hello, answer: Welcome) -> None:
 
 def answer_to_foreign(me: Identity, error: ForeignProtocol) -> bytes:
     """One line for a peer that speaks something else, in a form it can show."""
-    text = f"this is walb-{me.kind} {me.node_id}, which speaks the WalB protocol; {error.message}"
-    if is_walb_tools(error.first):
-        # Its handshake reads two strings, the server's id and `ok` or an error text (protocol-walb-tools-1.0 3.2).
+    spoken = describe_foreign(error.first)
+    text = f"this is walb-{me.kind} {me.node_id}; the peer does not speak the WalB protocol: {spoken}"
+    if spoken == SPEAKS_WALB_TOOLS:
+        # The handshake there reads two strings: the server's id, then `ok` or an error text.
         return Encoder().string(me.node_id).string(text).bytes()
-    if describe_foreign(error.first) == SPEAKS_HTTP:
+    if spoken == SPEAKS_HTTP:
         return f"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n{text}\n".encode()
     return f"{text}\n".encode(errors="replace")
 

@@ -80,12 +80,9 @@ async def _offer(
             answer = await sender.ask(request)
             if answer is Answer.ACCEPT:
                 merger = await world.run(Merger, [queue.folder.file(diff) for diff in diffs], queue.info.compress)
-                try:
-                    if merger.uuid != uuid:
-                        raise BadState(f"diffs of {volume.name} were replaced before they were sent to {queue.name}")
-                    await sender.send_packs(merger.read, Hooks(cancelled=volume.is_cancelled))
-                finally:
-                    await world.run(merger.close)
+                if merger.uuid != uuid:
+                    raise BadState(f"diffs of {volume.name} were replaced before they were sent to {queue.name}")
+                await sender.send_packs(merger.read, Hooks(cancelled=volume.is_cancelled))
                 queue.last_sent = world.now()
             return answer
     except Refused as error:

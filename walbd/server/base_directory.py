@@ -59,7 +59,7 @@ class BaseDirectory:
     def _check_kind(self) -> None:
         for path in self.path.iterdir():
             for kind, marks in MARKS.items():
-                if kind != self._kind and any((path / mark).exists() for mark in marks):
+                if kind != self._kind and _has_any(path, marks):
                     raise InvalidArgument(
                         f"base directory {self.path} belongs to a walb-{kind}: volume {path.name}",
                         "name another directory with -b",
@@ -72,7 +72,12 @@ class BaseDirectory:
             return False
         # A damaged volume must be reported, not overlooked: any file of ours makes it one.
         marks = (*MARKS[self._kind], "state", "uuid", "size", "sendto")
-        return any((path / mark).exists() for mark in marks)
+        return _has_any(path, marks)
+
+
+def _has_any(folder: Path, names: tuple[str, ...]) -> bool:
+    """False also for a folder that may not be looked into (lost+found)."""
+    return any(os.path.exists(folder / name) for name in names)
 
 
 def _create(path: Path) -> None:

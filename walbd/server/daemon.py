@@ -31,8 +31,9 @@ from walbd.server.volume import Volume
 from walbd.server.volume_table import VolumeTable
 from walbd.world.network import KeepAlive
 
-FORCE_LIMIT_SEC = 7.0
-"""How long a forced shutdown waits for work to end by itself; the end must come within 10 s."""
+FORCE_STEP_SEC = 2.0
+CANCEL_SEC = 0.5
+"""How long a forced shutdown lets each of its three steps end by itself, and then cancelled: within 10 s in all."""
 SUPPRESSED_PERIOD_SEC = 10.0
 FORCE_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT)
 
@@ -122,6 +123,7 @@ class Daemon(ABC, Generic[S, V]):
                     max_data_connections=self.settings.max_connections,
                 )
                 serving = asyncio.create_task(self._server.serve(listener))
+                serving.add_done_callback(lambda _: self.runtime.changes.notify())
                 await self.begin_service()
                 log.info("run", f"listening on {self.settings.bind or '*'}:{self.port}")
                 log.info("run", "Ready to accept connections")
@@ -153,27 +155,27 @@ class Daemon(ABC, Generic[S, V]):
         log.info("run", "Waiting for remaining tasks")
         # Connections are accepted meanwhile: `status`, and the second request that escalates.
         await changes.wait_for(lambda: shutdown.is_forced or self.is_idle())
-        ended = await self._within_limit(changes.wait_for(self.is_idle))
+        await self._within_limit(changes.wait_for(self.is_idle))
         serving.cancel()
-        ended &= await self._within_limit(self.end_service())
+        ended = await self._within_limit(self.end_service())
         if self._server:
-            ended &= await self._within_limit(self._server.end_connections())
-        return ended
+            # What waits for a peer, and so did not see the request, is cancelled here. A peer that does not take its
+            # last message is no reason to speak of abandoned work.
+            await self._within_limit(self._server.end_connections())
+        return ended and self.is_idle()
 
     async def _within_limit(self, step: Coroutine[Any, Any, object]) -> bool:
-        """Runs a step of the shutdown; False when a forced one did not let it end in time."""
+        """Runs a step of the shutdown; False when a forced one did not let it end in time, even cancelled."""
         task = asyncio.ensure_future(step)
         changes, shutdown = self.runtime.changes, self.runtime.shutdown
         task.add_done_callback(lambda _: changes.notify())
         await changes.wait_for(lambda: shutdown.is_forced or task.done())
-        if not await changes.wait_for(task.done, FORCE_LIMIT_SEC / 3):
+        if not await changes.wait_for(task.done, FORCE_STEP_SEC):
             task.cancel()
-            return False
-        try:
-            task.result()
-        except WalbError as error:
-            self.runtime.log.error("shutdown", error)
-        return True
+            await changes.wait_for(task.done, CANCEL_SEC)
+        if task.done() and not task.cancelled() and (error := task.exception()):
+            self.runtime.log.error("shutdown", error if isinstance(error, WalbError) else defect_text(error))
+        return task.done()
 
     async def _unless_forced(self, step: Coroutine[Any, Any, None]) -> None:
         """Runs a step of the start; a forced shutdown cancels it (raises Cancelled)."""

@@ -8,6 +8,7 @@ wrong *content* raises InvalidArgument (`<Kind>Server: error: ...` on stderr, ex
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -176,7 +177,7 @@ def _convert(row: Option, text: str) -> Any:
             case Kind.PORT:
                 return _port(text)
             case Kind.REAL:
-                return float(text)
+                return _real(text)
     except (InvalidArgument, ValueError) as error:
         raise OptionError(f"bad value:{one_line(text)} for -{row.name}") from error
     return _content(row, text)
@@ -203,6 +204,13 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text[:9]) > MAX_PORT:
         raise InvalidArgument(f"not a port number:{text}")
     return int(text)
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise InvalidArgument(f"not a number:{text}")
+    return value
 
 
 def _converted_default(row: Option) -> Any:

@@ -5,6 +5,7 @@ All functions block: call them through World.run.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -121,11 +122,15 @@ def remove_folder(files: Files, path: Path) -> None:
 
 
 def sweep_leftovers(base: Path) -> int:
-    """Removes folders whose creation or removal a crash has interrupted; returns how many."""
-    left = [path for path in base.iterdir() if path.name.startswith(LEFTOVER_PREFIX) and path.is_dir()]
-    for path in left:
-        _remove_tree(path)
-    return len(left)
+    """Removes folders whose creation or removal a crash has interrupted; returns how many. What cannot be removed is
+    left for the next time."""
+    swept = 0
+    for path in list(base.iterdir()):
+        if path.name.startswith(LEFTOVER_PREFIX) and path.is_dir():
+            with contextlib.suppress(StorageFailure):
+                _remove_tree(path)
+                swept += 1
+    return swept
 
 
 def volume_folder(base: Path, name: str) -> Path:

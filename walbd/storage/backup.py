@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
-from walbd.model.compression import CompressOpt
+from walbd.model.compression import CompressionType, CompressOpt
 from walbd.model.error import BadState, Refused, StorageFailure
 from walbd.model.limits import LB_BYTES
 from walbd.model.snapshot import Snapshot
@@ -19,7 +20,7 @@ from walbd.server.tasks import Slots, Work
 from walbd.storage.scan_rate import ScanRate
 from walbd.storage.states import FULL_SYNC, START_TARGET, STOPPED, TARGET
 from walbd.storage.volume import StorageVolume
-from walbd.wdiff.codec import compressor
+from walbd.wdiff.codec import compress
 
 
 async def full_backup(volume: StorageVolume, request: ControlRequest, bulk_bytes: int) -> None:
@@ -31,7 +32,7 @@ async def full_backup(volume: StorageVolume, request: ControlRequest, bulk_bytes
         context.works.begin("full-bkp", volume.name, Slots.FOREGROUND, volume.is_cancelled) as work,
         volume.machine.begin(FULL_SYNC) as change,
     ):
-        info = await volume.device.info()
+        info = await volume.device().info()
         world = context.runtime.world
         async with await connect(world, context.settings.archive, COMMAND, context.me, context.timing) as connection:
             backup = FullBackupRequest(
@@ -82,7 +83,7 @@ async def _run(
 
         rate = ScanRate(context.runtime.world, lambda: context.scan_limit.bytes_per_sec, volume.is_cancelled)
         hooks = Hooks(progress, volume.is_cancelled, rate.pace)
-        fd = volume.device.open_data()
+        fd = volume.device().open_data()
         try:
             await sender.send_image(_reader(fd, volume.name), _compress(backup.compress), hooks)
         finally:
@@ -114,7 +115,7 @@ def _reader(fd: int, name: str) -> ReadAt:
 
 
 def _compress(option: CompressOpt) -> Compress | None:
-    return compressor(option)
+    return None if option.type is CompressionType.NONE else partial(compress, option.type, option.level)
 
 
 async def _become_target(volume: StorageVolume) -> None:

@@ -126,7 +126,7 @@ class StorageCommands:
 
     async def _get_is_overflow(self, params: list[str]) -> Sequence[str]:
         Parameters(params, 1, 1).volume()
-        return [str(int((await self._volume(params).device.info()).is_overflow))]
+        return [str(int((await self._volume(params).device().info()).is_overflow))]
 
     async def _get_uuid(self, params: list[str]) -> Sequence[str]:
         Parameters(params, 1, 1).volume()
@@ -160,7 +160,7 @@ class StorageCommands:
 
 
 async def _log_usage_line(volume: StorageVolume) -> str:
-    info = await volume.device.info()
+    info = await volume.device().info()
     return f"name:{volume.name}\tusage_pb:{info.log_usage_pb}\tcapacity_pb:{info.ring_size_pb}\tpbs:{info.pbs}"
 
 

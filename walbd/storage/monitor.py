@@ -46,7 +46,7 @@ class DeviceMonitor:
         seen: LsidSet | None = None
         while True:
             try:
-                seen = await volume.device.wait(seen, LOOK_SEC) if seen else await volume.device.lsids()
+                seen = await volume.device().wait(seen, LOOK_SEC) if seen else await volume.device().lsids()
                 if volume.records.done.lsid < seen.latest or seen.oldest < seen.prev_written:
                     volume.context.queue.push(volume.name, GATHER_SEC)
                 await world.sleep(GATHER_SEC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from walbd.device.resolve import DEFAULT_SOCKET_DIR
+from walbd.device.control import DEFAULT_SOCKET_DIR
 from walbd.model.address import Address
 from walbd.model.compression import CompressOpt
 from walbd.model.limits import LB_BYTES

@@ -1,6 +1,6 @@
 """The snapshot records of one volume: `done` and `queue` in memory and on disk (servers.md section 3.4).
 
-`done` says up to which lsid and gid everything has been handed to a proxy; the queue holds the snapshots after it. Memory
+`done` says up to which lsid and gid everything went to a proxy; the queue holds the snapshots after it. Memory
 changes only after the files are durable.
 """
 

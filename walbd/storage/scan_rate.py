@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from walbd.world.world import World
 
 # The longest sleep without looking whether the limit has changed or the work is cancelled.
-STEP_SEC = 0.2
+LONGEST_STEP_SEC = 0.2
+SHORTEST_STEP_SEC = 0.001
 
 
 @dataclass
@@ -38,6 +39,7 @@ class ScanRate:
             self._last_sec = now
             if self._allowance_bytes >= 0:
                 return
-            await self._world.sleep(min(-self._allowance_bytes / self._limit(), STEP_SEC))
+            wanted_sec = -self._allowance_bytes / self._limit()
+            await self._world.sleep(min(max(wanted_sec, SHORTEST_STEP_SEC), LONGEST_STEP_SEC))
         self._allowance_bytes = 0.0
         self._last_sec = self._world.monotonic()

@@ -49,11 +49,11 @@ async def run_task(context: Context, name: str) -> Outcome:
 async def _remove_standby_log(volume: StorageVolume) -> Outcome:
     """A standby volume sends nothing: what the data device holds durably is given free."""
     with volume.actions.running(WLOG_REMOVE):
-        info, lsids = await volume.device.info(), await volume.device.lsids()
+        info, lsids = await volume.device().info(), await volume.device().lsids()
         if info.is_overflow:
             raise BadState(f"overflow:{volume.name}:{volume.path}", "stop the volume and start it again as standby")
         if lsids.oldest < lsids.prev_written:
-            await volume.device.set_oldest(lsids.prev_written)
+            await volume.device().set_oldest(lsids.prev_written)
     return None
 
 
@@ -86,7 +86,7 @@ async def _send_next(volume: StorageVolume, info: DeviceInfo, lsids: LsidSet) ->
         volume.runtime.log.warning("MaxWlogSendPb is too small", max_pb, transfer.limit_lsid - records.done.lsid)
     end_lsid = await _send_to_some_proxy(volume, info, transfer)
     await records.advance(transfer, end_lsid)
-    lsids = await volume.device.lsids()
+    lsids = await volume.device().lsids()
     await _give_free(volume, lsids)
     if records.queue:
         return Again()
@@ -103,7 +103,7 @@ async def _give_free(volume: StorageVolume, lsids: LsidSet) -> None:
     when the device tells of the checkpoint."""
     lsid = removable_lsid(volume.records.done, lsids.prev_written)
     if lsids.oldest < lsid:
-        await volume.device.set_oldest(lsid)
+        await volume.device().set_oldest(lsid)
 
 
 async def _send_to_some_proxy(volume: StorageVolume, info: DeviceInfo, transfer: Transfer) -> int:
@@ -138,7 +138,7 @@ async def _send_to(volume: StorageVolume, info: DeviceInfo, transfer: Transfer, 
     async with await connect(world, proxy.address, COMMAND, context.me, context.timing) as connection:
         sender = WlogSender(connection)
         await sender.ask(request)
-        fd = volume.device.open_log()
+        fd = volume.device().open_log()
         try:
             super_sector = await world.run(read_super_sector, fd, info.pbs)
             _check_same_log(volume, super_sector)

@@ -50,7 +50,7 @@ async def _volume_line(volume: StorageVolume) -> str:
         return f"{head} {volume.failure}"
     records = volume.records
     try:
-        info, lsids = await volume.device.info(), await volume.device.lsids()
+        info, lsids = await volume.device().info(), await volume.device().lsids()
     except WalbError as error:
         return f"{head} {error}"
     return (
@@ -83,7 +83,7 @@ async def volume_status(context: Context, name: str) -> list[str]:
 
 
 async def _device_lines(volume: StorageVolume) -> list[str]:
-    info = await volume.device.info()
+    info = await volume.device().info()
     return [
         f"sizeLb {info.size_lb}",
         f"size {format_size(info.size_lb * LB_BYTES)}",

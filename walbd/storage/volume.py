@@ -55,8 +55,14 @@ class StorageVolume(Volume):
         self.path = path
         self.records = records
         self.uuid = uuid
-        self.device: WalbDevice = resolve_device(path, context.settings.socket_dir)
         self.monitor = DeviceMonitor(self)
+        self._device: WalbDevice | None = None
+
+    def device(self) -> WalbDevice:
+        """The walb device. Raises NotFound while there is none of that name; looks again at each call until then."""
+        if self._device is None:
+            self._device = resolve_device(self.path, self.context.settings.socket_dir)
+        return self._device
 
     def max_pb(self, pbs: int) -> int:
         """The most log of one transfer."""
@@ -64,7 +70,7 @@ class StorageVolume(Volume):
 
     async def check_log(self) -> tuple[DeviceInfo, LsidSet]:
         """The device, after making sure that its log is the one our records speak of (8.5 R1, W26). Raises BadState."""
-        info, lsids = await self.device.info(), await self.device.lsids()
+        info, lsids = await self.device().info(), await self.device().lsids()
         if info.uuid != self.uuid:
             raise BadState(
                 f"log of {self.path} has uuid {uuid_hex(info.uuid)} instead of {uuid_hex(self.uuid)}:{self.name}",
@@ -98,7 +104,7 @@ class StorageVolume(Volume):
         """SyncReady -> Standby; an overflowed log is thrown away first."""
         self.check("start standby")
         with self.machine.begin(START_STANDBY) as change:
-            info = await self.device.info()
+            info = await self.device().info()
             if info.is_overflow:
                 await self.reset_log(0)
             await self.save_state(STANDBY)
@@ -128,9 +134,9 @@ class StorageVolume(Volume):
 
     async def reset_log(self, gid: int) -> None:
         """Clears the device's log (new uuid, lsids from 0), then our records."""
-        await self.device.reset_wal()
+        await self.device().reset_wal()
         await self.records.reset(gid)
-        uuid = (await self.device.info()).uuid
+        uuid = (await self.device().info()).uuid
         await self.context.runtime.world.run(self.folder.save_uuid, "uuid", uuid)
         self.uuid = uuid
 
@@ -140,7 +146,8 @@ class StorageVolume(Volume):
         with self.machine.begin(CLEAR_VOL) as change:
             await self.context.runtime.world.run(remove_folder, self.folder.files, self.folder.path)
             change.commit()
-        await self.device.close()
+        if self._device is not None:
+            await self._device.close()
         self.context.volumes.remove(self.name)
 
     async def stop_for_overflow(self) -> None:
@@ -179,7 +186,7 @@ async def init_volume(context: Context, name: str, spec: str) -> StorageVolume:
         await device.info()
         device_path = stored_path(device, spec)
         for volume in context.volumes:
-            if volume.path == device_path or volume.device.name == device.name:
+            if volume.path == device_path:
                 raise AlreadyExists(f"already used wdev:{device_path}:{volume.name}", "use another walb device")
     finally:
         await device.close()
