@@ -9,8 +9,8 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
-from net_testing import until
 
+from tests.net.net_testing import until
 from walbd.model.address import Address
 from walbd.model.error import BadState, PeerUnreachable, Refused
 from walbd.net import blocking, control
@@ -38,7 +38,7 @@ class Running:
             self.world,
             ARCHIVE,
             conversations,
-            lambda who, error: self.errors.append((who, error)),
+            lambda who, error: self.errors.append((f"{who} {who.command}", error)),
             max_data_connections=max_data_connections,
         )
         listener = self.world.network.listen("127.0.0.1", 0)

@@ -7,9 +7,9 @@ import random
 import threading
 
 import pytest
-from conversations import DIFF, TALKS, UUID, FullBackup, Talk, WdiffTransfer, WlogTransfer, content, digest
-from net_testing import ARCHIVE, WORLD, Fault, MemoryNetwork, until, world_on
 
+from tests.net.conversations import DIFF, TALKS, UUID, FullBackup, Talk, WdiffTransfer, WlogTransfer, content, digest
+from tests.net.net_testing import ARCHIVE, WORLD, Fault, MemoryNetwork, until, world_on
 from walbd.model.address import Address
 from walbd.model.compression import CompressOpt
 from walbd.model.error import (

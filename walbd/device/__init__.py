@@ -1,1 +1,1 @@
-"""walb devices: the kernel driver's and the user-space one."""
+"""Walb block devices: the kernel driver's and our own user-space device behind one interface (wdev.md)."""

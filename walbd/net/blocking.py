@@ -98,9 +98,10 @@ def call(
     timeout_sec: float = 10.0,
     wait: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    on_accept: Callable[[], None] | None = None,
 ) -> Outcome:
-    """The outcome of one control command. Raises PeerUnreachable, ProtocolViolation, Corrupted, and Refused with the
-    server's reason."""
+    """The outcome of one control command; `on_accept` is called when the server has begun. Raises PeerUnreachable,
+    ProtocolViolation, Corrupted, and Refused with the server's reason."""
     with BlockingConnection(server, command, me, timeout_sec) as connection:
         connection.send(FrameType.REQUEST, Params(tuple(params), wait).encode())
         reader = ReplyReader(wait, connection.peer)
@@ -110,3 +111,5 @@ def call(
                 return reply
             if reply and on_progress:
                 on_progress(reply)
+            elif reply is None and on_accept:
+                on_accept()

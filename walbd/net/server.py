@@ -17,8 +17,8 @@ from walbd.world.network import Listener, Stream
 from walbd.world.world import World
 
 Handler = Callable[[Connection], Awaitable[None]]
-# Who failed (peer and command) and how; for the server's log.
-OnError = Callable[[str, BaseException], None]
+# The connection that failed (peer, peer_id and command are known as far as the handshake came) and how.
+OnError = Callable[[Connection, BaseException], None]
 
 MAX_CONTROL_CONNECTIONS = 256
 # Connections whose handshake is not complete.
@@ -96,13 +96,13 @@ class Server:
             await handler(connection)
             await connection.end()
         except ForeignProtocol as error:
-            self._on_error(str(connection), error)
+            self._on_error(connection, error)
             await connection.send_last(answer_to_foreign(self._me, error))
         except asyncio.CancelledError:
             await connection.send_error(Cancelled(f"server {self._me.node_id} is shutting down"))
             raise
         except Exception as error:
-            self._on_error(f"{connection} {connection.command}".rstrip(), error)
+            self._on_error(connection, error)
             await connection.send_error(error)
         finally:
             connection.close()

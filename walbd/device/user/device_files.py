@@ -1,0 +1,144 @@
+"""The log device and the data device: exclusive ownership, and every blocking operation on them.
+
+Tests replace single methods to inject I/O errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from walbd._core import ffi, lib
+from walbd.device.ownership import OwnedFile
+from walbd.model.error import InvalidArgument, StorageFailure
+from walbd.model.limits import LB_BYTES
+from walbd.wlog.super_sector import SuperSector, device_size_bytes, physical_block_size, write_super_sector
+
+# A pack grows no further with a second record, so that readers of the log need little memory.
+MAX_PACK_BYTES = 256 << 10
+
+
+class DeviceFiles:
+    """The two devices of one walb device. All methods block."""
+
+    def __init__(self, ldev_path: str, ddev_path: str) -> None:
+        self.ldev_path = str(Path(ldev_path).absolute())
+        self.ddev_path = str(Path(ddev_path).absolute())
+        self._fds: list[int] = []
+        try:
+            self.log_fd = self._keep(OwnedFile(ldev_path).fd)
+            self.data_fd = self._keep(OwnedFile(ddev_path).fd)
+            # A second open file: the kernel reports a failed write-back once for each, so the two threads that sync
+            # the log both learn of it.
+            self._sync_fd = self._keep(os.open(ldev_path, os.O_RDWR | os.O_CLOEXEC))
+        except BaseException:
+            self.close()
+            raise
+        self._ring = ffi.new("walb_log_ring *")
+
+    def _keep(self, fd: int) -> int:
+        self._fds.append(fd)
+        return fd
+
+    def physical_block_bytes(self) -> int | None:
+        """What the kernel says of both devices, None for files; raises InvalidArgument when the two differ."""
+        log, data = physical_block_size(self.log_fd), physical_block_size(self.data_fd)
+        if log and data and log != data:
+            raise InvalidArgument(f"physical block sizes differ: {self.ldev_path} {log}, {self.ddev_path} {data}")
+        return log or data
+
+    def log_size_bytes(self) -> int:
+        """Present size of the log device."""
+        return device_size_bytes(self.log_fd)
+
+    def data_size_lb(self) -> int:
+        """Present size of the data device."""
+        return device_size_bytes(self.data_fd) // LB_BYTES
+
+    def use(self, sector: SuperSector) -> None:
+        """Writes packs into this ring, under this salt, from now on."""
+        ring = self._ring
+        ring.pbs, ring.salt = sector.pbs, sector.salt
+        ring.ring_offset_pb, ring.ring_size_pb = sector.ring_offset_pb, sector.ring_size_pb
+        ring.max_pack_pb = MAX_PACK_BYTES // sector.pbs
+
+    def write_log(self, native: bytearray, lsid: int, limit_lsid: int) -> tuple[int, int]:
+        """Logs writes (walb_log_write structures) from lsid on, below limit_lsid; returns how many were logged and the
+        next lsid."""
+        next_lsid = ffi.new("uint64_t *", lsid)
+        writes = ffi.cast("walb_log_write *", ffi.from_buffer(native))
+        n_writes = len(native) // ffi.sizeof("walb_log_write")
+        count = lib.walb_device_write_log(self.log_fd, self._ring, writes, n_writes, next_lsid, limit_lsid)
+        if count < 0:
+            raise StorageFailure(f"cannot write log device {self.ldev_path}: {os.strerror(-count)}")
+        return count, next_lsid[0]
+
+    def sync_log(self) -> None:
+        """Makes everything written to the log device durable; for the thread that writes it."""
+        self._sync(self.log_fd, self.ldev_path)
+
+    def sync_log_beside(self) -> None:
+        """The same, for another thread."""
+        self._sync(self._sync_fd, self.ldev_path)
+
+    def write_data(self, native: bytearray) -> None:
+        """Carries out writes (walb_log_write structures) on the data device in the order of the log."""
+        writes = ffi.cast("const walb_log_write *", ffi.from_buffer(native))
+        error = lib.walb_device_write_data(self.data_fd, writes, len(native) // ffi.sizeof("walb_log_write"))
+        if error:
+            raise StorageFailure(f"cannot write data device {self.ddev_path}: {os.strerror(-error)}")
+
+    def sync_data(self) -> None:
+        """Makes everything written to the data device durable."""
+        self._sync(self.data_fd, self.ddev_path)
+
+    def super_sync(self, sector: SuperSector) -> None:
+        """A checkpoint in the order of wdev.md section 15.12: data device, super sector, log device."""
+        self.sync_data()
+        write_super_sector(self._sync_fd, sector, sync=False)
+        self.sync_log_beside()
+
+    def reset(self, sector: SuperSector) -> None:
+        """Starts a new log sequence (wdev.md section 15.28): new super sector, then zeros in the block of lsid 0."""
+        self.super_sync(sector)
+        try:
+            os.pwrite(self._sync_fd, bytes(sector.pbs), sector.ring_offset_pb * sector.pbs)
+        except OSError as error:
+            raise StorageFailure(f"cannot write log device {self.ldev_path}: {error.strerror}") from error
+        self.sync_log_beside()
+
+    def read_data(self, buffer: memoryview, offset_bytes: int) -> None:
+        """Fills the buffer from the data device."""
+        filled = 0
+        while filled < len(buffer):
+            try:
+                count = os.preadv(self.data_fd, [buffer[filled:]], offset_bytes + filled)
+            except OSError as error:
+                raise StorageFailure(f"cannot read data device {self.ddev_path}: {error.strerror}") from error
+            if count == 0:
+                raise StorageFailure(f"data device {self.ddev_path} ends at byte {offset_bytes + filled}")
+            filled += count
+
+    def has_pack(self, sector: SuperSector, lsid: int) -> bool:
+        """True when a pack of this log begins at lsid."""
+        offset = (sector.ring_offset_pb + lsid % sector.ring_size_pb) * sector.pbs
+        try:
+            block = os.pread(self.log_fd, sector.pbs, offset)
+        except OSError as error:
+            raise StorageFailure(f"cannot read log device {self.ldev_path}: {error.strerror}") from error
+        pack = ffi.new("walb_log_pack *")
+        return bool(lib.walb_log_pack_parse(block, sector.pbs, sector.salt, lsid, pack) == 0)
+
+    def _sync(self, fd: int, path: str) -> None:
+        try:
+            os.fdatasync(fd)
+        except OSError as error:
+            raise StorageFailure(f"cannot sync {path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Releases both devices."""
+        for fd in self._fds:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._fds.clear()

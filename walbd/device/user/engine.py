@@ -1,0 +1,376 @@
+"""The write path: log first, then the data device (wdev.md sections 2 and 15).
+
+Everything here runs on the event loop; the log thread and the data thread do the blocking work, one job each at a time.
+
+    submit -> incoming -> [log thread] -> logged, pending, acknowledged
+                                       -> log synced (permanent) -> [data thread] -> written
+
+Group commit: whatever arrived while a log job was in flight is the next job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from walbd.device.nbd_protocol import EIO
+from walbd.device.user.block_io import MAX_RECORD_LB, Done, Piece
+from walbd.device.user.device_files import DeviceFiles
+from walbd.device.user.messages import error_line, warning_line
+from walbd.device.user.pending import PendingSet
+from walbd.device.user.positions import Notices, Positions
+from walbd.device.user.worker import Worker
+from walbd.model.error import BadState, StorageFailure
+from walbd.model.limits import LB_BYTES
+from walbd.wlog.super_sector import SuperSector
+from walbd.world.world import World
+
+# A job is as much as has come, up to this.
+MAX_JOB_PIECES = 2048
+MAX_JOB_BYTES = 8 << 20
+# The log is synced after this long or this much, like log_flush_interval_ms and _mb of the driver.
+LOG_SYNC_SEC = 0.1
+LOG_SYNC_BYTES = 16 << 20
+# Writes not yet on the data device keep their memory; clients are held back above and let go below.
+MAX_PENDING_BYTES = 32 << 20
+MIN_PENDING_BYTES = 16 << 20
+
+
+@dataclass(slots=True)
+class LoggedBatch:
+    """Consecutive packs in the log, not yet on the data device. It ends at a pack boundary."""
+
+    pieces: list[Piece]
+    end_lsid: int
+    size_bytes: int
+
+
+class Engine:
+    """The write path of one device. `failure` is set once by an I/O error: read-only from then on (section 7)."""
+
+    def __init__(self, files: DeviceFiles, sector: SuperSector, world: World, is_overflow: bool) -> None:
+        self.files = files
+        self.positions = Positions(sector.written_lsid, sector.oldest_lsid)
+        self.notices = Notices()
+        self.pending = PendingSet()
+        self.is_overflow = is_overflow
+        self.failure = ""
+        self.on_room: Callable[[], None] = lambda: None
+        self.on_checkpoint_needed: Callable[[], None] = lambda: None
+        self._world = world
+        self._log_thread: Worker[tuple[int, int]] = Worker("walb-log")
+        self._data_thread: Worker[None] = Worker("walb-data")
+        self._incoming: deque[Piece] = deque()
+        self._logged: deque[LoggedBatch] = deque()
+        self._flushes: list[tuple[int, Done]] = []
+        self._progress = Notices()
+        self._held = 0
+        self._draining = 0
+        self._log_busy = self._data_busy = self._sync_busy = False
+        self._needs_room = False
+        self._unsynced_bytes = 0
+        self._memory_bytes = 0
+        self._sync_timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.use(sector)
+
+    def use(self, sector: SuperSector) -> None:
+        """Logs into this ring from now on. Nothing may be in flight."""
+        self.files.use(sector)
+        self._ring_size_pb = sector.ring_size_pb
+        # A record, the padding before it and the header must fit a ring that is still half full.
+        lb_per_pb = sector.pbs // LB_BYTES
+        self.max_record_lb = max(min(MAX_RECORD_LB, sector.ring_size_pb // 8 * lb_per_pb), lb_per_pb)
+
+    # ---- requests ----
+
+    @property
+    def is_full(self) -> bool:
+        """True when clients should send no more writes for now; on_room is called when they may again."""
+        return self._memory_bytes >= MAX_PENDING_BYTES and not self.failure
+
+    def submit(self, pieces: list[Piece], is_fua: bool, done: Done) -> None:
+        """Queues one write or discard; done(error) is called when it is acknowledged. Call kick after the last."""
+        pieces[-1].done = done
+        pieces[-1].is_fua = is_fua
+        if self.failure:
+            self._refuse(pieces)
+            return
+        self._memory_bytes += sum(piece.size_bytes for piece in pieces)
+        self._incoming.extend(pieces)
+
+    def flush(self, done: Done) -> None:
+        """Calls done(0) when a sync covers every write completed before."""
+        if self.failure:
+            done(EIO)
+            return
+        self._flushes.append((self.positions.completed, done))
+        self._settle_flushes()
+
+    def kick(self) -> None:
+        """Starts what can be started."""
+        self._pump_log()
+
+    # ---- log ----
+
+    def _pump_log(self) -> None:
+        if self._log_busy or self.failure:
+            return
+        pieces = [] if self._held or self._needs_room else self._take_incoming()
+        self._settle_flushes()
+        must_sync = any(piece.is_fua for piece in pieces) or bool(self._flushes and not self._held)
+        if not pieces and not must_sync:
+            return
+        lsid = self.positions.latest
+        limit = self.positions.prev_written + self._ring_size_pb
+        native = bytearray().join([piece.native for piece in pieces])
+        files = self.files
+
+        def job() -> tuple[int, int]:
+            result = files.write_log(native, lsid, limit) if native else (0, lsid)
+            if must_sync:
+                files.sync_log()
+            return result
+
+        self._log_busy = True
+        if must_sync:
+            self.positions.flush = self.positions.completed
+        self._log_thread.submit(job, lambda result: self._log_done(pieces, must_sync, result))
+
+    def _take_incoming(self) -> list[Piece]:
+        incoming, size = self._incoming, 0
+        pieces: list[Piece] = []
+        while incoming and len(pieces) < MAX_JOB_PIECES and size < MAX_JOB_BYTES:
+            piece = incoming.popleft()
+            size += piece.size_bytes
+            pieces.append(piece)
+        return pieces
+
+    def _log_done(self, pieces: list[Piece], is_synced: bool, result: tuple[int, int] | BaseException) -> None:
+        self._log_busy = False
+        if self.failure or isinstance(result, BaseException):
+            self._refuse(pieces)
+            if isinstance(result, BaseException):
+                self.fail(result)
+            self._progress.wake()
+            return
+        count, next_lsid = result
+        left = pieces[count:]
+        if left:
+            del pieces[count:]
+            self._incoming.extendleft(reversed(left))
+            self._needs_room = True
+        self._logged_to(pieces, next_lsid)
+        if is_synced:
+            self._permanent_to(next_lsid)
+        for piece in pieces:
+            if piece.done is not None:
+                piece.done(0)
+        self._check_space()
+        self._pump_log()
+        self._schedule_sync()
+        self._progress.wake()
+
+    def _logged_to(self, pieces: list[Piece], next_lsid: int) -> None:
+        positions = self.positions
+        if pieces or next_lsid != positions.latest:
+            size = sum(piece.size_bytes for piece in pieces)
+            self._logged.append(LoggedBatch(pieces, next_lsid, size))
+            self._unsynced_bytes += size
+        for piece in pieces:
+            self.pending.add(piece)
+        positions.latest = positions.completed = next_lsid
+        if positions.latest - positions.oldest > self._ring_size_pb and not self.is_overflow:
+            self.is_overflow = True
+            warning_line("log overflow: log that was not shipped yet is overwritten; a backup must be started anew")
+            self.notices.event()
+
+    def _check_space(self) -> None:
+        """Asks for a checkpoint when half of the ring cannot be reused."""
+        positions = self.positions
+        if self._needs_room or positions.latest - positions.prev_written > self._ring_size_pb // 2:
+            self.on_checkpoint_needed()
+
+    # ---- sync ----
+
+    def _settle_flushes(self) -> None:
+        covered = [done for target, done in self._flushes if target <= self.positions.permanent]
+        if covered and not self._held:
+            self._flushes = [entry for entry in self._flushes if entry[0] > self.positions.permanent]
+            for done in covered:
+                done(0)
+
+    def _permanent_to(self, lsid: int) -> None:
+        positions = self.positions
+        positions.flush = max(positions.flush, lsid)
+        if lsid > positions.permanent:
+            positions.permanent = lsid
+            self._unsynced_bytes = 0
+            self.notices.wake()
+        self._settle_flushes()
+        self._pump_data()
+
+    def _schedule_sync(self) -> None:
+        """Sees to it that what is in the log becomes permanent without further I/O."""
+        if self._sync_busy or self.failure or self.positions.permanent == self.positions.completed:
+            return
+        is_urgent = self._draining or self._needs_room or self.is_full or self._unsynced_bytes >= LOG_SYNC_BYTES
+        if is_urgent:
+            self._start_sync()
+        elif self._sync_timer is None:
+            self._sync_timer = asyncio.get_running_loop().call_later(LOG_SYNC_SEC, self._start_sync)
+
+    def _start_sync(self) -> None:
+        if self._sync_timer is not None:
+            self._sync_timer.cancel()
+            self._sync_timer = None
+        if self._sync_busy or self.failure or self.positions.permanent == self.positions.completed:
+            return
+        self._sync_busy = True
+        task = asyncio.ensure_future(self._sync(self.positions.completed))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _sync(self, target_lsid: int) -> None:
+        self.positions.flush = max(self.positions.flush, target_lsid)
+        try:
+            await self._world.run(self.files.sync_log_beside)
+        except StorageFailure as error:
+            self.fail(error)
+        finally:
+            self._sync_busy = False
+        if not self.failure:
+            self._permanent_to(target_lsid)
+            self._schedule_sync()
+        self._progress.wake()
+
+    # ---- data ----
+
+    def _pump_data(self) -> None:
+        if self._data_busy or self.failure:
+            return
+        pieces: list[Piece] = []
+        batches: list[LoggedBatch] = []
+        size = 0
+        while self._logged and self._logged[0].end_lsid <= self.positions.permanent and size < MAX_JOB_BYTES:
+            batch = self._logged.popleft()
+            batches.append(batch)
+            pieces += batch.pieces
+            size += batch.size_bytes
+        if not batches:
+            return
+        native = bytearray().join([piece.native for piece in pieces])
+        files = self.files
+        self._data_busy = True
+        self._data_thread.submit(
+            lambda: files.write_data(native), lambda result: self._data_done(pieces, batches[-1].end_lsid, result)
+        )
+
+    def _data_done(self, pieces: list[Piece], end_lsid: int, result: BaseException | None) -> None:
+        self._data_busy = False
+        if isinstance(result, BaseException):
+            self.fail(result)
+            self._progress.wake()
+            return
+        was_full = self.is_full
+        for piece in pieces:
+            self.pending.remove(piece)
+        self._release(pieces)
+        self.positions.written = end_lsid
+        self._pump_data()
+        self._check_space()
+        if was_full or self._memory_bytes < MIN_PENDING_BYTES:
+            self.on_room()
+        self._progress.wake()
+
+    def _release(self, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            self._memory_bytes -= piece.size_bytes
+            if piece.chunk is not None:
+                piece.chunk.unpin()
+
+    def _refuse(self, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            if piece.done is not None:
+                piece.done(EIO)
+            if piece.chunk is not None:
+                piece.chunk.unpin()
+
+    # ---- control ----
+
+    def fail(self, error: BaseException) -> None:
+        """An I/O error of log or data: read-only until the device is started again (wdev.md section 7)."""
+        if self.failure:
+            return
+        self.failure = str(error) or type(error).__name__
+        error_line(f"read-only from now on: {self.failure}")
+        self._refuse(list(self._incoming))
+        self._incoming.clear()
+        for _, done in self._flushes:
+            done(EIO)
+        self._flushes.clear()
+        self.notices.event()
+        self._progress.wake()
+        self.on_room()
+
+    def check_writable(self) -> None:
+        """Raises BadState when an I/O error has made the device read-only."""
+        if self.failure:
+            raise BadState(f"the device is read-only: {self.failure}", "repair the cause, then start the device again")
+
+    def checkpoint_taken(self, written_lsid: int) -> None:
+        """The super sector on disk says written_lsid: the ring below it may be reused."""
+        self.positions.prev_written = written_lsid
+        self._needs_room = False
+        self.notices.wake()
+        self._pump_log()
+        self._progress.wake()
+
+    def hold(self) -> None:
+        """Starts no new writes and flushes; they queue up. Counted: each hold needs a release."""
+        self._held += 1
+
+    def release(self) -> None:
+        """Ends a hold."""
+        self._held -= 1
+        if not self._held:
+            self._pump_log()
+
+    async def settle(self) -> None:
+        """Returns when everything started is on the data device and, unless held, nothing waits to be started.
+        Raises BadState when an I/O error ends the waiting."""
+        self._draining += 1
+        try:
+            self._pump_log()
+            while True:
+                self.check_writable()
+                self._schedule_sync()
+                if self._is_settled():
+                    return
+                await self._progress.changed()
+        finally:
+            self._draining -= 1
+
+    def _is_settled(self) -> bool:
+        is_started = self._held or not (self._incoming or self._flushes)
+        is_idle = not (self._log_busy or self._sync_busy or self._data_busy)
+        return bool(is_started and is_idle and self.positions.written == self.positions.latest)
+
+    def start_sequence(self, sector: SuperSector) -> None:
+        """A new log sequence: all lsids 0, no overflow. Nothing may be in flight."""
+        self.use(sector)
+        self.positions.reset()
+        self.is_overflow = False
+        self._needs_room = False
+        self._flushes = [(0, done) for _, done in self._flushes]
+        self.notices.event()
+
+    def stop(self) -> None:
+        """Ends the threads."""
+        if self._sync_timer is not None:
+            self._sync_timer.cancel()
+        self._log_thread.stop()
+        self._data_thread.stop()
+        self.notices.event()

@@ -1,0 +1,110 @@
+"""One user-space walb device from start to end: own the devices, redo, serve, stop cleanly (wdev.md section 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from walbd.device.control import CONTROL_SUFFIX, MAX_LINE_BYTES, NBD_SUFFIX
+from walbd.device.user.checkpoint import Checkpointer
+from walbd.device.user.chunk import ChunkPool
+from walbd.device.user.connection import Connection
+from walbd.device.user.control_server import ControlServer
+from walbd.device.user.device_files import DeviceFiles
+from walbd.device.user.engine import Engine
+from walbd.device.user.handshake import Export
+from walbd.device.user.messages import error_line, info_line
+from walbd.device.user.reader import Reader
+from walbd.device.user.sockets import SocketFolder
+from walbd.device.user.start import open_device
+from walbd.model.error import WalbError
+from walbd.model.limits import LB_BYTES
+from walbd.world.world import World
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What walb-device is told."""
+
+    name: str
+    ldev_path: str
+    ddev_path: str
+    socket_dir: Path
+
+
+class DeviceServer:
+    """Serves one device until a signal or the control operation stop."""
+
+    def __init__(self, options: ServerOptions, world: World) -> None:
+        self._options = options
+        self._world = world
+        self._clients: set[Connection] = set()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        """Serves; returns the exit status. Raises WalbError when the device cannot be started."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._stopping.set)
+        options = self._options
+        sockets = SocketFolder(options.socket_dir, options.name)
+        sockets.take()
+        try:
+            files = await self._world.run(DeviceFiles, options.ldev_path, options.ddev_path)
+            try:
+                return await self._serve(files, sockets)
+            finally:
+                files.close()
+        finally:
+            sockets.remove()
+
+    async def _serve(self, files: DeviceFiles, sockets: SocketFolder) -> int:
+        options = self._options
+        sector, is_overflow = await self._world.run(open_device, files, options.name)
+        engine = Engine(files, sector, self._world, is_overflow)
+        checkpointer = Checkpointer(engine, files, sector, self._world)
+        control = ControlServer(options.name, engine, checkpointer, self._stopping.set, lambda: len(self._clients))
+        reader, pool = Reader(engine, self._world), ChunkPool()
+
+        def export() -> Export:
+            return Export(options.name, checkpointer.sector.device_size_lb * LB_BYTES, sector.pbs)
+
+        def connection() -> asyncio.BaseProtocol:
+            return Connection(engine, reader, pool, export, self._clients)
+
+        engine.on_room = self._resume_clients
+        checkpointer.start()
+        loop = asyncio.get_running_loop()
+        nbd_server = await loop.create_unix_server(connection, sock=sockets.listen(NBD_SUFFIX))
+        control_server = await asyncio.start_unix_server(
+            control.serve, sock=sockets.listen(CONTROL_SUFFIX), limit=MAX_LINE_BYTES
+        )
+        info_line(f"serving {options.name}: {sector.device_size_lb} blocks, log {sector.uuid.hex()}")
+        await self._stopping.wait()
+        nbd_server.close()
+        control_server.close()
+        for client in list(self._clients):
+            client.stop()
+        status = await self._end(checkpointer)
+        engine.stop()
+        control.close()
+        for client in list(self._clients):
+            client.close()
+        return status
+
+    def _resume_clients(self) -> None:
+        for client in list(self._clients):
+            client.resume()
+
+    async def _end(self, checkpointer: Checkpointer) -> int:
+        try:
+            await checkpointer.stop()
+        except WalbError as error:
+            error_line(f"stopped without a last checkpoint, the log will be redone at the next start: {error}")
+            return 1
+        info_line("stopped")
+        return 0

@@ -1,0 +1,36 @@
+"""What happens between taking the two devices and serving: checks and redo (wdev.md sections 5 and 15.14-17)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from walbd.device.user.device_files import DeviceFiles
+from walbd.device.user.messages import info_line, warning_line
+from walbd.model.error import InvalidArgument
+from walbd.wlog.recovery import recover
+from walbd.wlog.super_sector import SuperSector, read_super_sector
+
+# Room for a header, padding and a record several times over.
+MIN_RING_PB = 64
+
+
+def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
+    """Verifies the pair, redoes what the data device lacks, and returns the super sector as it is on disk now (but for
+    the name, which the next super write stores) and the overflow flag. Blocks."""
+    sector = read_super_sector(files.log_fd, files.physical_block_bytes())
+    if sector.ring_size_pb < MIN_RING_PB:
+        raise InvalidArgument(
+            f"log device {files.ldev_path} has room for {sector.ring_size_pb} blocks of log only",
+            f"give it at least {MIN_RING_PB} and format it",
+        )
+    # A killed server may have left log that is not durable yet; the data device must not get ahead of it (15.5).
+    files.sync_log()
+    recovered = recover(files.log_fd, files.data_fd, sector)
+    if recovered.redone_pb or recovered.was_cut:
+        info_line(
+            f"redone: lsid {sector.written_lsid} to {recovered.super_sector.written_lsid}, "
+            f"{recovered.normal_lb} blocks written, {recovered.discard_lb} discarded"
+        )
+    if recovered.was_cut:
+        warning_line("the last log pack was incomplete and was cut")
+    return replace(recovered.super_sector, name=name), recovered.is_overflow

@@ -1,0 +1,161 @@
+"""The diffs of one volume (snapshot-model.md section 10.1).
+
+Clean, dirty and compared diffs, overlaps and gaps live in one set. A set is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Iterator
+
+from walbd.model.diff import Diff
+from walbd.model.error import AlreadyExists, NotFound
+from walbd.model.limits import UINT64_MAX
+from walbd.model.sorted_gids import SortedGids
+
+_Place = tuple[int, int]
+_Entry = tuple[int, int, Diff]
+
+
+class _Node:
+    """The diffs that cross one point of the gid axis: by begin ascending, and by end descending (negated). The second
+    element is the diff's turn of insertion, so that entries never compare diffs."""
+
+    __slots__ = ("by_begin", "by_end")
+
+    def __init__(self) -> None:
+        self.by_begin: list[_Entry] = []
+        self.by_end: list[_Entry] = []
+
+
+def _place_of(diff: Diff) -> _Place:
+    """The node of a diff: the level and prefix at which the binary digits of its first and last gid part."""
+    first, last = diff.begin.gid_begin, diff.end.gid_begin - 1
+    level = (first ^ last).bit_length()
+    return level, first >> level
+
+
+class DiffSet:
+    """An interval tree whose shape is given by the binary digits of gids: a diff of [b0, b1) lies in the node where the
+    paths to b0 and to b1 - 1 part, and a gid is covered only by diffs of the at most 65 nodes on its own path."""
+
+    def __init__(self, diffs: Iterable[Diff] = ()) -> None:
+        self._turns: dict[Diff, int] = {}
+        self._next_turn = 0
+        self._begins = SortedGids()
+        self._at_begin: dict[int, dict[Diff, Diff]] = {}
+        self._nodes: dict[_Place, _Node] = {}
+        self._nodes_per_level = [0] * 65
+        for diff in diffs:
+            self.add(diff)
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def __contains__(self, diff: object) -> bool:
+        return diff in self._turns
+
+    def __iter__(self) -> Iterator[Diff]:
+        """By begin gid, those of one begin in order of insertion."""
+        return self.between(0, UINT64_MAX + 1)
+
+    def get(self, diff: Diff) -> Diff | None:
+        """The diff of the set with the same ends (its flags, time and size may differ)."""
+        return self._at_begin.get(diff.begin.gid_begin, {}).get(diff)
+
+    def add(self, diff: Diff) -> None:
+        """Raises AlreadyExists when a diff with the same ends is in the set."""
+        if diff in self._turns:
+            raise AlreadyExists(f"MetaDiffManager::add:already exists:{diff}")
+        self._next_turn += 1
+        self._turns[diff] = self._next_turn
+        gid = diff.begin.gid_begin
+        if gid not in self._at_begin:
+            self._at_begin[gid] = {}
+            self._begins.add(gid)
+        self._at_begin[gid][diff] = diff
+        self._enter(diff, self._next_turn)
+
+    def remove(self, diff: Diff) -> None:
+        """Does nothing when the diff is not in the set."""
+        turn = self._turns.pop(diff, None)
+        if turn is None:
+            return
+        gid = diff.begin.gid_begin
+        del self._at_begin[gid][diff]
+        if not self._at_begin[gid]:
+            del self._at_begin[gid]
+            self._begins.remove(gid)
+        self._leave(diff, turn)
+
+    def replace(self, diff: Diff) -> None:
+        """Puts a diff with other flags, time or size in the place of the one with the same ends; raises NotFound."""
+        turn = self._turns.get(diff)
+        if turn is None:
+            raise NotFound(f"no such diff:{diff}")
+        at_begin = self._at_begin[diff.begin.gid_begin]
+        at_begin[diff] = diff
+        self._leave(diff, turn)
+        self._enter(diff, turn)
+
+    def candidates(self, gid: int) -> list[Diff]:
+        """The diffs with b0 <= gid < b1, in order of insertion."""
+        found: list[_Entry] = []
+        for level, count in enumerate(self._nodes_per_level):
+            node = self._nodes.get((level, gid >> level)) if count else None
+            if node is None:
+                continue
+            middle = (gid >> level << level) + (1 << level >> 1)
+            # Each diff of the node covers middle - 1 and middle (both the same on level 0), so one end decides.
+            if gid < middle:
+                found += node.by_begin[: bisect_right(node.by_begin, gid, key=_first)]
+            else:
+                found += node.by_end[: bisect_right(node.by_end, -gid - 1, key=_first)]
+        if len(found) > 1:
+            found.sort(key=_turn)
+        return [diff for _, _, diff in found]
+
+    def beginning_at(self, gid: int) -> list[Diff]:
+        """The diffs with b0 = gid, in order of insertion."""
+        return list(self._at_begin.get(gid, {}).values())
+
+    def first_begin(self, at_least: int) -> int | None:
+        """The smallest b0 that is not below `at_least`."""
+        return next(self._begins.from_gid(at_least), None)
+
+    def between(self, gid_from: int, gid_to: int) -> Iterator[Diff]:
+        """The diffs with gid_from <= b0 < gid_to, ordered like the set."""
+        for gid in self._begins.from_gid(gid_from):
+            if gid >= gid_to:
+                return
+            yield from self._at_begin[gid].values()
+
+    def _enter(self, diff: Diff, turn: int) -> None:
+        place = _place_of(diff)
+        node = self._nodes.get(place)
+        if node is None:
+            node = self._nodes[place] = _Node()
+            self._nodes_per_level[place[0]] += 1
+        insort(node.by_begin, (diff.begin.gid_begin, turn, diff))
+        insort(node.by_end, (-diff.end.gid_begin, turn, diff))
+
+    def _leave(self, diff: Diff, turn: int) -> None:
+        place = _place_of(diff)
+        node = self._nodes[place]
+        del node.by_begin[bisect_right(node.by_begin, (diff.begin.gid_begin, turn), key=_key) - 1]
+        del node.by_end[bisect_right(node.by_end, (-diff.end.gid_begin, turn), key=_key) - 1]
+        if not node.by_begin:
+            del self._nodes[place]
+            self._nodes_per_level[place[0]] -= 1
+
+
+def _first(entry: _Entry) -> int:
+    return entry[0]
+
+
+def _turn(entry: _Entry) -> int:
+    return entry[1]
+
+
+def _key(entry: _Entry) -> tuple[int, int]:
+    return entry[0], entry[1]

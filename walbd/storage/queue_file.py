@@ -1,0 +1,90 @@
+"""The storage server's queue file: snapshot positions waiting to be sent (wdiff-format.md section 12).
+
+    0    header copy 1   28 bytes: preamble, checksum (salt 0), salt, begin, end (offsets below byte 56)
+    28   header copy 2
+    56   records, newest first: preamble, checksum of the data (file's salt), data size, distance back to the record
+         before it, data; a stub header stands at `end`
+
+The queue is short, so every change writes the whole file anew under a temporary name: the reference's layout with
+our one durability idiom instead of its in-place update.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from walbd._core import lib
+from walbd.model.error import Corrupted
+
+PREAMBLE = 0x119D83A7
+HEADER = struct.Struct("<IIIQQ")
+RECORD = struct.Struct("<IIII")
+RECORD_AREA = 2 * HEADER.size
+PAGE_BYTES = 4096
+MAX_QUEUE_FILE_BYTES = 64 << 20
+MAX_RECORD_BYTES = 4096
+
+
+def _csum(data: bytes, salt: int) -> int:
+    return int(lib.walb_csum(data, len(data), salt))
+
+
+def encode_queue(records: Sequence[bytes], salt: int) -> bytes:
+    """The file for records given newest first, each one serialised position record."""
+    area = bytearray()
+    to_previous = 0
+    for data in records:
+        area += RECORD.pack(PREAMBLE, _csum(data, salt), len(data), to_previous) + data
+        to_previous = RECORD.size + len(data)
+    end = len(area)
+    area += RECORD.pack(PREAMBLE, 0, 0, to_previous)
+    blank = HEADER.pack(PREAMBLE, 0, salt, 0, end)
+    header = HEADER.pack(PREAMBLE, _csum(blank, 0), salt, 0, end)
+    file = header + header + area
+    return file + bytes(-len(file) % PAGE_BYTES)
+
+
+def decode_queue(file: bytes, what: str) -> list[bytes]:
+    """Records of a queue file, newest first. `what` names the file in errors.
+
+    Header copy 1 is used when it and its whole chain of records verify, else copy 2. Raises Corrupted when neither
+    does."""
+    reasons = []
+    for number in (1, 2):
+        try:
+            return _records_by_header(file, (number - 1) * HEADER.size, what)
+        except Corrupted as error:
+            reasons.append(f"copy {number}: {error.message}")
+    raise Corrupted(
+        f"{what}: both headers of the queue file are broken ({'; '.join(reasons)})",
+        "the snapshots waiting to be sent are lost: reset-vol and a hash backup of the volume",
+    )
+
+
+def _records_by_header(file: bytes, offset: int, what: str) -> list[bytes]:
+    if len(file) < RECORD_AREA + RECORD.size:
+        raise Corrupted(f"{what}: shorter than its headers")
+    preamble, _, salt, begin, end = HEADER.unpack_from(file, offset)
+    if preamble != PREAMBLE or _csum(file[offset : offset + HEADER.size], 0) != 0:
+        raise Corrupted("header does not verify")
+    if not begin <= end <= len(file) - RECORD_AREA - RECORD.size:
+        raise Corrupted(f"records {begin}..{end} lie outside the file")
+    return _chain(file, RECORD_AREA + begin, RECORD_AREA + end, salt)
+
+
+def _chain(file: bytes, position: int, end: int, salt: int) -> list[bytes]:
+    records: list[bytes] = []
+    previous_bytes = 0
+    while True:
+        preamble, csum, size, to_previous = RECORD.unpack_from(file, position)
+        if preamble != PREAMBLE or (records and to_previous != previous_bytes):
+            raise Corrupted(f"record at byte {position} is not chained")
+        if position == end:
+            return records
+        data = file[position + RECORD.size : position + RECORD.size + size]
+        if size > MAX_RECORD_BYTES or position + RECORD.size + size > end or _csum(data, salt) != csum:
+            raise Corrupted(f"record at byte {position} does not verify")
+        records.append(data)
+        previous_bytes = RECORD.size + size
+        position += previous_bytes

@@ -1,0 +1,195 @@
+"""Log files (wlog-format.md section 13): a header, the blocks of a ring from one lsid on, and an end block.
+
+Several may follow each other in one stream.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from walbd.model.error import Corrupted, InvalidArgument
+from walbd.model.limits import INVALID_LSID, LB_BYTES
+from walbd.wlog.stream import END, NO_PACK, LogStream, reason
+from walbd.wlog.super_sector import LOG_VERSION, PHYSICAL_BLOCK_SIZES, checksum
+
+HEADER_BYTES = 4096
+SECTOR_TYPE_PACK = 3
+SECTOR_TYPE_LOG_FILE = 4
+READ_BYTES = 1 << 20
+
+_HEADER = struct.Struct("<HHHHIIII16sQQ")
+_HEADER_CHECKSUM_OFFSET = 8
+_PACK = struct.Struct("<IHHQHHI")
+
+
+def _signed(block: bytearray, offset: int, salt: int) -> bytes:
+    struct.pack_into("<I", block, offset, checksum(block, salt))
+    return bytes(block)
+
+
+def end_block(pbs: int, salt: int) -> bytes:
+    """The block that ends a log file: a header without records at the invalid lsid (section 8)."""
+    block = bytearray(pbs)
+    _PACK.pack_into(block, 0, 0, SECTOR_TYPE_PACK, 0, INVALID_LSID, 0, 0, 0)
+    return _signed(block, 0, salt)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFileHeader:
+    """First 4096 bytes of a log file. end_lsid is the range once asked for (2^64-1 when unknown), not the true end."""
+
+    pbs: int
+    salt: int
+    uuid: bytes
+    begin_lsid: int
+    end_lsid: int = INVALID_LSID
+
+    def pack(self) -> bytes:
+        """The header with its checksum."""
+        block = bytearray(HEADER_BYTES)
+        _HEADER.pack_into(
+            block, 0,
+            SECTOR_TYPE_LOG_FILE, LOG_VERSION, HEADER_BYTES, 0, 0, self.salt, LB_BYTES, self.pbs, self.uuid,
+            self.begin_lsid, self.end_lsid,
+        )  # fmt: skip
+        return _signed(block, _HEADER_CHECKSUM_OFFSET, 0)
+
+    @classmethod
+    def parse(cls, block: bytes) -> LogFileHeader:
+        """Decodes and checks a header. Raises Corrupted with the rule broken."""
+        if len(block) != HEADER_BYTES:
+            raise Corrupted(f"log file header: cut to {len(block)} bytes")
+        kind, version, size, _, _, salt, lbs, pbs, uuid, begin, end = _HEADER.unpack_from(block)
+        for is_right, what in (
+            (kind == SECTOR_TYPE_LOG_FILE, f"sector type {kind}"),
+            (checksum(block, 0) == 0, "wrong checksum"),
+            (version == LOG_VERSION, f"version {version}"),
+            (size == HEADER_BYTES, f"header size {size}"),
+            (lbs == LB_BYTES, f"logical block size {lbs}"),
+            (pbs in PHYSICAL_BLOCK_SIZES, f"physical block size {pbs}"),
+            (begin < end, f"lsid range {begin}..{end}"),
+        ):
+            if not is_right:
+                raise Corrupted(f"log file header: {what}")
+        return cls(pbs, salt, uuid, begin, end)
+
+
+class LogFileReader:
+    """Reads one log file from a binary file object. Raises Corrupted when its header is wrong.
+
+    strict: a missing end block, or an invalid block in its place, is an error; else it is taken for the end, as the
+    reference does. Wrong or cut data of a record, and a header that contradicts itself, are errors in both modes.
+    """
+
+    def __init__(self, file: BinaryIO, *, strict: bool = True) -> None:
+        self._file = file
+        self._strict = strict
+        self._rest = b""
+        self._read_header()
+
+    def _read_header(self) -> None:
+        block = self._rest + _read_up_to(self._file, HEADER_BYTES - len(self._rest))
+        self.header = LogFileHeader.parse(block[:HEADER_BYTES])
+        self._rest = block[HEADER_BYTES:]
+        self._stream = LogStream(self.header.pbs, self.header.salt, self.header.begin_lsid)
+        self._is_complete = False
+
+    @property
+    def end_lsid(self) -> int:
+        """End of the packs read so far; of the file when chunks() has ended."""
+        return self._stream.next_lsid
+
+    def chunks(self) -> Iterator[memoryview]:
+        """The log of the file, verified, in pieces of at most 1 MiB: header blocks and data, without the end block.
+
+        What precedes an error comes before it. A piece is good until the next one is asked for. Raises Corrupted."""
+        buffer, pbs = memoryview(bytearray(READ_BYTES)), self.header.pbs
+        while True:
+            kept = len(self._rest)
+            buffer[:kept] = self._rest
+            filled = kept + _read_into(self._file, buffer[kept:])
+            whole = filled // pbs * pbs
+            verified = self._stream.verify(buffer[:whole])
+            self._rest = bytes(buffer[whole:filled])
+            self._is_complete = verified.result == END
+            used = verified.used_bytes - (pbs if self._is_complete else 0)
+            if used > 0:
+                yield buffer[:used]
+            if self._is_complete:
+                self._rest = bytes(buffer[verified.used_bytes : filled])
+                return
+            if verified.result < 0 or whole == 0:
+                self._check_end(verified.result)
+                return
+
+    def _check_end(self, result: int) -> None:
+        """The log has no end block: raises Corrupted unless that may be taken for the end."""
+        where = f"log file, pack at lsid {self.end_lsid}"
+        if result < 0 and (self._strict or result not in NO_PACK):
+            raise Corrupted(f"{where}: {reason(result)}")
+        if result >= 0 and not self._stream.is_at_boundary:
+            raise Corrupted(f"{where}: the file ends inside the data")
+        if result >= 0 and self._strict:
+            raise Corrupted(f"{where}: the file ends without an end block", "it was cut off or never completed")
+
+    def next_file(self) -> bool:
+        """Goes on to the log file behind this one in the same stream, after chunks() has ended. False at its end.
+
+        Raises Corrupted when it belongs to another log sequence or does not begin where this one ended."""
+        if not self._is_complete:
+            raise InvalidArgument("the log file was not read up to its end block")
+        self._rest = self._rest or _read_up_to(self._file, 1)
+        if not self._rest:
+            return False
+        uuid, end_lsid = self.header.uuid, self.end_lsid
+        self._read_header()
+        if (self.header.uuid, self.header.begin_lsid) != (uuid, end_lsid):
+            raise Corrupted(
+                f"log file begins at lsid {self.header.begin_lsid} of {self.header.uuid.hex()}, "
+                f"the one before ended at lsid {end_lsid} of {uuid.hex()}"
+            )
+        return True
+
+
+class LogFileWriter:
+    """Writes a log file to a binary file object: the header at once, log in pieces, the end block on finish()."""
+
+    def __init__(self, file: BinaryIO, header: LogFileHeader) -> None:
+        self._file = file
+        self._header = header
+        self._stream = LogStream(header.pbs, header.salt, header.begin_lsid)
+        file.write(header.pack())
+
+    def write(self, data: memoryview | bytes) -> None:
+        """Appends blocks of the log, which are verified. Raises Corrupted."""
+        verified = self._stream.verify(data)
+        if verified.result < 0 or verified.result == END:
+            what = reason(verified.result) if verified.result < 0 else "end block inside the log"
+            raise Corrupted(f"log pack at lsid {self._stream.next_lsid}: {what}")
+        self._file.write(data)
+
+    def finish(self) -> int:
+        """Writes the end block; returns the true end lsid. Raises InvalidArgument inside a pack."""
+        if not self._stream.is_at_boundary:
+            raise InvalidArgument(f"log ends inside the pack at lsid {self._stream.next_lsid}")
+        self._file.write(end_block(self._header.pbs, self._header.salt))
+        return self._stream.next_lsid
+
+
+def _read_into(file: BinaryIO, buffer: memoryview) -> int:
+    """Fills the buffer unless the file ends before."""
+    done = 0
+    while done < len(buffer):
+        count = file.readinto(buffer[done:])  # type: ignore[attr-defined]
+        if not count:
+            break
+        done += count
+    return done
+
+
+def _read_up_to(file: BinaryIO, size: int) -> bytes:
+    buffer = bytearray(max(0, size))
+    return bytes(buffer[: _read_into(file, memoryview(buffer))])

@@ -1,0 +1,164 @@
+"""The super sector of a log device (wlog-format.md section 3): geometry, identity of the log, what is applied of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import struct
+from dataclasses import dataclass
+
+from walbd._core import ffi, lib
+from walbd.model.error import Corrupted, InvalidArgument, StorageFailure
+from walbd.model.limits import INVALID_LSID, LB_BYTES, MAX_DEVICE_NAME
+
+RESERVED_BYTES = 4096
+SECTOR_TYPE_SUPER = 1
+LOG_VERSION = 2
+UUID_BYTES = 16
+NAME_FIELD_BYTES = 32
+PHYSICAL_BLOCK_SIZES = (512, 1024, 2048, 4096)
+
+_FIELDS = struct.Struct("<HHIIIII16s32sQQQQ")
+_CHECKSUM_OFFSET = 4
+_PHYSICAL_BS = struct.Struct("<I")
+_PHYSICAL_BS_OFFSET = 12
+_BLKPBSZGET = 0x127B
+
+
+def check_pbs(pbs: int) -> int:
+    """Returns a physical block size in bytes that exists; raises InvalidArgument otherwise."""
+    if pbs not in PHYSICAL_BLOCK_SIZES:
+        raise InvalidArgument(f"bad physical block size:{pbs}", "use 512 or 4096")
+    return pbs
+
+
+def checksum(block: bytes | bytearray | memoryview, salt: int) -> int:
+    """The format's checksum of a small buffer (section 2)."""
+    return int(lib.walb_csum(ffi.from_buffer(block), len(block), salt))
+
+
+@dataclass(frozen=True, slots=True)
+class SuperSector:
+    """What the super sector says. Sizes in physical blocks (pb) of `pbs` bytes or in logical blocks (lb) of 512 bytes.
+
+    uuid names the log sequence, not the device: it changes together with the salt when the log starts anew. Packs below
+    oldest_lsid may be overwritten; everything below written_lsid is durable on the data device.
+    """
+
+    pbs: int
+    salt: int
+    uuid: bytes
+    name: str
+    ring_size_pb: int
+    oldest_lsid: int
+    written_lsid: int
+    device_size_lb: int
+
+    @property
+    def position_pb(self) -> int:
+        """Block of the super sector itself."""
+        return RESERVED_BYTES // self.pbs
+
+    @property
+    def ring_offset_pb(self) -> int:
+        """First block of the ring: behind the super sector and the unused place of a second one."""
+        return self.position_pb + 2
+
+    @property
+    def ring_end_bytes(self) -> int:
+        """First byte behind the ring."""
+        return (self.ring_offset_pb + self.ring_size_pb) * self.pbs
+
+    def pack(self) -> bytes:
+        """The block, pbs bytes, with its checksum."""
+        block = bytearray(self.pbs)
+        _FIELDS.pack_into(
+            block, 0,
+            SECTOR_TYPE_SUPER, LOG_VERSION, 0, LB_BYTES, self.pbs, 0, self.salt, self.uuid, self.name.encode(),
+            self.ring_size_pb, self.oldest_lsid, self.written_lsid, self.device_size_lb,
+        )  # fmt: skip
+        struct.pack_into("<I", block, _CHECKSUM_OFFSET, checksum(block, 0))
+        return bytes(block)
+
+    @classmethod
+    def parse(cls, block: bytes, pbs: int, ldev_size_bytes: int) -> SuperSector:
+        """Decodes and checks a block of pbs bytes; every rule of section 3. Raises Corrupted with the rule broken."""
+        check_pbs(pbs)
+        if len(block) != pbs:
+            raise Corrupted("super sector: block cut short")
+        (kind, version, _, lbs, own_pbs, metadata_pb, salt, uuid, name, ring_pb, oldest, written, size_lb) = (
+            _FIELDS.unpack_from(block)
+        )
+        name_bytes, terminator, _ = name.partition(b"\0")
+        super_sector = cls(
+            own_pbs, salt, uuid, name_bytes.decode("ascii", "replace"), ring_pb, oldest, written, size_lb
+        )
+        for is_right, what in (
+            (kind == SECTOR_TYPE_SUPER, f"sector type {kind}"),
+            (checksum(block, 0) == 0, "wrong checksum"),
+            (version == LOG_VERSION, f"version {version}"),
+            (lbs == LB_BYTES, f"logical block size {lbs}"),
+            (own_pbs == pbs, f"physical block size {own_pbs}, the device has {pbs}"),
+            (metadata_pb == 0, f"metadata size {metadata_pb}"),
+            (terminator and name_bytes.isascii(), "name without end"),
+            (INVALID_LSID not in (oldest, written) and oldest <= written, f"lsids oldest {oldest} written {written}"),
+            (ring_pb > 0, "ring without blocks"),
+            (ring_pb <= ldev_size_bytes // pbs, f"ring of {ring_pb} blocks is larger than the log device"),
+        ):
+            if not is_right:
+                raise Corrupted(f"super sector: {what}")
+        if super_sector.ring_end_bytes > ldev_size_bytes:
+            raise Corrupted(f"super sector: ring of {ring_pb} blocks is larger than the log device")
+        return super_sector
+
+
+def device_size_bytes(fd: int) -> int:
+    """Size of a regular file or block device."""
+    return os.lseek(fd, 0, os.SEEK_END)
+
+
+def physical_block_size(fd: int) -> int | None:
+    """What a block device reports (BLKPBSZGET), None for a regular file."""
+    if not stat.S_ISBLK(os.fstat(fd).st_mode):
+        return None
+    return int(struct.unpack("=I", fcntl.ioctl(fd, _BLKPBSZGET, bytes(4)))[0])
+
+
+def read_super_sector(fd: int, pbs: int | None = None) -> SuperSector:
+    """Reads and checks the super sector of a log device.
+
+    pbs None means: what a block device reports, or what the sector in a regular file says (it lies at the same byte
+    whatever the block size). Raises Corrupted, StorageFailure.
+    """
+    try:
+        size_bytes = device_size_bytes(fd)
+        block = os.pread(fd, max(PHYSICAL_BLOCK_SIZES), RESERVED_BYTES)
+        use = pbs or physical_block_size(fd)
+    except OSError as error:
+        raise StorageFailure(f"cannot read the super sector: {error.strerror}") from error
+    if use is None:
+        (said,) = _PHYSICAL_BS.unpack_from(block.ljust(_FIELDS.size, b"\0"), _PHYSICAL_BS_OFFSET)
+        use = said if said in PHYSICAL_BLOCK_SIZES else min(PHYSICAL_BLOCK_SIZES)
+    return SuperSector.parse(block[:use], use, size_bytes)
+
+
+def write_super_sector(fd: int, super_sector: SuperSector, *, sync: bool = True) -> None:
+    """Writes the super sector as one block (its atomicity is what crash safety rests on) and syncs the log device.
+
+    The caller has synced what the new values promise. Raises StorageFailure."""
+    block = super_sector.pack()
+    try:
+        if os.pwrite(fd, block, RESERVED_BYTES) != len(block):
+            raise StorageFailure("cannot write the super sector: short write")
+        if sync:
+            os.fdatasync(fd)
+    except OSError as error:
+        raise StorageFailure(f"cannot write the super sector: {error.strerror}") from error
+
+
+def check_super_name(name: str) -> str:
+    """Returns a name that fits the kernel driver's devices (16.11 of the format: never cut silently)."""
+    if len(name.encode()) > MAX_DEVICE_NAME or not name.isascii() or "\0" in name:
+        raise InvalidArgument(f"bad device name:{name[:80]}", f"use at most {MAX_DEVICE_NAME} ASCII characters")
+    return name
