@@ -15,15 +15,23 @@ NATIVE = Path(__file__).resolve().parent
 ROOT = NATIVE.parent
 HEADERS = sorted(path.name for path in NATIVE.glob("*.h"))
 SOURCES = sorted(path.name for path in NATIVE.glob("*.c"))
+INCLUDED = re.compile(r'^#include "(.*)"', re.MULTILINE)
 MARKED = re.compile(r"/\* cffi-begin \*/(.*?)/\* cffi-end \*/", re.DOTALL)
 
 
+def included_first(names: list[str], seen: dict[str, None] | None = None) -> list[str]:
+    """The headers in an order in which each comes after those that it includes."""
+    seen = {} if seen is None else seen
+    for name in names:
+        if name not in seen:
+            included_first(INCLUDED.findall((NATIVE / name).read_text()), seen)
+            seen[name] = None
+    return list(seen)
+
+
 def declarations() -> str:
-    """All declarations meant for Python, in include order of the headers."""
-    text = ""
-    for name in HEADERS:
-        text += "".join(MARKED.findall((NATIVE / name).read_text()))
-    return text
+    """All declarations meant for Python, each after what it needs."""
+    return "".join("".join(MARKED.findall((NATIVE / name).read_text())) for name in included_first(HEADERS))
 
 
 ffibuilder = FFI()

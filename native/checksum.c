@@ -70,14 +70,60 @@ static uint32_t crc32c_soft(const uint8_t *p, size_t len, uint32_t c)
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 
+/* The crc32 instruction takes 3 cycles but a new one can start in each: three thirds of a piece are summed side by side
+ * and then joined. Joining needs the sum a third would have after THIRD more zero bytes, which is linear in the sum:
+ * crc_shift holds it for each value of each of its four bytes. */
+#define THIRD 4096
+static uint32_t crc_shift[4][256];
+
+__attribute__((target("sse4.2"))) static uint64_t crc_zeros(uint64_t c, size_t len)
+{
+    for (; len > 0; len -= 8)
+        c = _mm_crc32_u64(c, 0);
+    return c;
+}
+
+__attribute__((constructor)) static void make_crc_shift(void)
+{
+    uint32_t byte, bit, n;
+    if (!__builtin_cpu_supports("sse4.2"))
+        return;
+    for (byte = 0; byte < 4; byte++)
+        for (bit = 0; bit < 8; bit++) {
+            uint32_t shifted = (uint32_t)crc_zeros(1u << (8 * byte + bit), THIRD);
+            for (n = 0; n < 256; n++)
+                if (n >> bit & 1)
+                    crc_shift[byte][n] ^= shifted;
+        }
+}
+
+static uint32_t shift_third(uint32_t c)
+{
+    return crc_shift[0][c & 0xff] ^ crc_shift[1][c >> 8 & 0xff] ^ crc_shift[2][c >> 16 & 0xff] ^ crc_shift[3][c >> 24];
+}
+
+static uint64_t load_u64(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word;
+}
+
 __attribute__((target("sse4.2"))) static uint32_t crc32c_hard(const uint8_t *p, size_t len, uint32_t crc)
 {
     uint64_t c = crc;
-    for (; len >= 8; p += 8, len -= 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        c = _mm_crc32_u64(c, word);
+    for (; len >= 3 * THIRD; p += 3 * THIRD, len -= 3 * THIRD) {
+        uint64_t second = 0, third = 0;
+        size_t i;
+        for (i = 0; i < THIRD; i += 8) {
+            c = _mm_crc32_u64(c, load_u64(p + i));
+            second = _mm_crc32_u64(second, load_u64(p + THIRD + i));
+            third = _mm_crc32_u64(third, load_u64(p + 2 * THIRD + i));
+        }
+        c = shift_third(shift_third((uint32_t)c) ^ (uint32_t)second) ^ (uint32_t)third;
     }
+    for (; len >= 8; p += 8, len -= 8)
+        c = _mm_crc32_u64(c, load_u64(p));
     for (; len > 0; len--)
         c = _mm_crc32_u8((uint32_t)c, *p++);
     return (uint32_t)c;

@@ -11,22 +11,27 @@ from walbd.model.size import parse_uint
 from walbd.model.varint import Decoder, Encoder, Record
 
 _MAX_PORT = 65535
+_HINT = "write HOST:PORT with a name or an IPv4 address"
 
 
 @dataclass(frozen=True, slots=True)
 class Address(Record):
-    """Host (a name or an IPv4 address) and TCP port."""
+    """Host (a name or an address) and TCP port. Only HOST:PORT of a name or an IPv4 address can be parsed."""
 
     host: str
     port: int
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.host) <= MAX_HOST_NAME or any(c in ":, " or not c.isprintable() for c in self.host):
-            raise InvalidArgument(f"bad host name:{self.host[:80]}", "write HOST:PORT with a name or an IPv4 address")
+        if not 1 <= len(self.host) <= MAX_HOST_NAME or any(c in ", " or not c.isprintable() for c in self.host):
+            raise InvalidArgument(f"bad host name:{self.host[:80]}", _HINT)
+        try:
+            self.host.encode("idna")  # what a resolver would make of it
+        except UnicodeError as error:
+            raise InvalidArgument(f"bad host name:{self.host[:80]}", _HINT) from error
         check_range("port", self.port, 1, _MAX_PORT)
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -1,1 +1,1 @@
-"""Frames, handshake, server and client, conversations."""
+"""How the parts talk to each other: frames, handshake, server, client, conversations (docs/protocol.md)."""

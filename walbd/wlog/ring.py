@@ -45,7 +45,7 @@ def read_ring(fd: int, super_sector: SuperSector, lsid: int, buffer: memoryview)
         raise StorageFailure(f"cannot read the log at lsid {lsid}: {error.strerror}") from error
 
 
-def write_ring(fd: int, super_sector: SuperSector, lsid: int, data: bytes | memoryview) -> None:
+def write_ring(fd: int, super_sector: SuperSector, lsid: int, data: bytes | bytearray | memoryview) -> None:
     """Writes whole blocks into the ring from lsid on; syncs nothing. Raises StorageFailure."""
     view, done = memoryview(data), 0
     try:

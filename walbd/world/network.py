@@ -10,12 +10,23 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from walbd.model.error import PeerUnreachable, StorageFailure
 
 OnStream = Callable[["Stream"], Awaitable[None]]
 LISTEN_BACKLOG = 128
+ACCEPT_RETRY_SEC = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """TCP keep-alive probes: after `idle_sec` of silence, every `interval_sec`, giving up after `count`."""
+
+    idle_sec: int = 1800
+    interval_sec: int = 60
+    count: int = 10
 
 
 class Stream(Protocol):
@@ -28,6 +39,9 @@ class Stream(Protocol):
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Writes all of it; the buffer may be reused afterwards. Raises PeerUnreachable."""
+
+    def keep_alive(self, probes: KeepAlive) -> None:
+        """Has the kernel find out whether the peer's host is still there."""
 
     def finish(self) -> None:
         """Says that nothing more will be written (half close)."""
@@ -70,6 +84,9 @@ class SocketStream:
         except OSError as error:
             raise PeerUnreachable(f"connection to {self.peer} broke: {error.strerror}") from error
 
+    def keep_alive(self, probes: KeepAlive) -> None:
+        set_keep_alive(self._socket, probes)
+
     def finish(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
@@ -78,6 +95,22 @@ class SocketStream:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+
+def set_keep_alive(sock: socket.socket, probes: KeepAlive) -> None:
+    """Switches the kernel's probes on; zeros leave the kernel's own numbers. Raises PeerUnreachable."""
+    options = (
+        (socket.TCP_KEEPIDLE, probes.idle_sec),
+        (socket.TCP_KEEPINTVL, probes.interval_sec),
+        (socket.TCP_KEEPCNT, probes.count),
+    )
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in options:
+            if value:
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    except OSError as error:
+        raise PeerUnreachable(f"keep-alive cannot be set: {error.strerror}") from error
 
 
 class SocketListener:
@@ -92,7 +125,14 @@ class SocketListener:
     async def serve(self, on_stream: OnStream) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            sock, address = await loop.sock_accept(self._socket)
+            try:
+                sock, address = await loop.sock_accept(self._socket)
+            except OSError:
+                # The peer is gone again, or files or memory are short for a while: the server goes on.
+                if self._socket.fileno() < 0:
+                    return
+                await asyncio.sleep(ACCEPT_RETRY_SEC)
+                continue
             stream = SocketStream(sock, f"{address[0]}:{address[1]}")
             task = asyncio.ensure_future(self._one(stream, on_stream))
             self._tasks.add(task)

@@ -1,0 +1,170 @@
+"""A walb-archive in this process, and peers that speak to it over the loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.archive.packs import LB, Io, pack_stream
+from walbd.archive.daemon import ArchiveDaemon
+from walbd.archive.options import ArchiveSettings
+from walbd.model.address import Address
+from walbd.model.compression import CompressionType, CompressOpt
+from walbd.model.diff import Diff
+from walbd.model.snapshot import Snapshot
+from walbd.net import full_backup, wdiff_transfer
+from walbd.net.client import connect
+from walbd.net.control import call
+from walbd.net.full_backup import FullBackupRequest, FullBackupSender
+from walbd.net.handshake import Identity
+from walbd.net.wdiff_transfer import Answer, WdiffRequest, WdiffSender
+from walbd.server.base_directory import BaseDirectory
+from walbd.server.log import Log
+from walbd.server.repeats import Repeats
+from walbd.server.runtime import Runtime
+from walbd.world.world import World
+
+UUID = bytes(range(16))
+START_SEC = 1_700_000_000
+BULK_BYTES = 64 << 10
+WORLD = World()
+PLAIN = CompressOpt(CompressionType.NONE, 0, 1)
+
+
+class Records(logging.Handler):
+    """Keeps `LEVEL text` of each record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.levelname} {record.getMessage()}")
+
+
+@dataclass
+class Peers:
+    """What walbc, a storage and a proxy do with the archive at a port."""
+
+    port: int
+
+    @property
+    def address(self) -> Address:
+        return Address("127.0.0.1", self.port)
+
+    async def call(self, command: str, *params: str, wait: bool = True) -> list[str]:
+        me = Identity("c0", "walbc")
+        return (await call(WORLD, self.address, command, params, me, wait=wait)).strings
+
+    async def get(self, *params: str) -> list[str]:
+        return await self.call("get", *params)
+
+    async def full_backup(
+        self,
+        image: bytes,
+        snapshot: Snapshot = Snapshot(0, 1),  # noqa: B008 - a frozen value
+        uuid: bytes = UUID,
+        volume: str = "v0",
+        before: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Sends an image as a storage does; `before` is called before each step."""
+        request = FullBackupRequest("storage", volume, len(image) // LB, START_SEC, BULK_BYTES, PLAIN)
+
+        def read_at(offset: int, memory: memoryview) -> None:
+            memory[:] = image[offset : offset + len(memory)]
+
+        me = Identity("s0", "storage")
+        async with await connect(WORLD, self.address, full_backup.COMMAND, me) as connection:
+            sender = FullBackupSender(connection, request)
+            for step, action in (
+                ("ask", sender.ask),
+                ("uuid", lambda: sender.send_log_uuid(uuid)),
+                ("image", lambda: sender.send_image(read_at, None)),
+                ("snapshot", lambda: sender.send_snapshot(snapshot)),
+            ):
+                before(step)
+                await action()
+
+    async def offer(self, diff: Diff, ios: list[Io], **fields: Any) -> Answer:
+        """Sends a diff as a proxy does; returns the archive's answer."""
+        values: dict[str, Any] = {"host_kind": "proxy", "volume": "v0", "uuid": UUID, "size_lb": 128} | fields
+        stream = memoryview(pack_stream(ios))
+        position = 0
+
+        def read(memory: memoryview) -> int:
+            nonlocal position
+            piece = stream[position : position + min(len(memory), 1000)]
+            memory[: len(piece)] = piece
+            position += len(piece)
+            return len(piece)
+
+        me = Identity("p0", "proxy")
+        async with await connect(WORLD, self.address, wdiff_transfer.COMMAND, me) as connection:
+            sender = WdiffSender(connection)
+            answer = await sender.ask(WdiffRequest(diff=diff, **values))
+            if answer is Answer.ACCEPT:
+                await sender.send_packs(read)
+            return answer
+
+    async def restored_content(self, gid: int, volume: str = "v0") -> bytes:
+        """Restores a gid and returns its content."""
+        await self.call("restore", volume, str(gid))
+        (path,) = await self.get("restored-path", volume, str(gid))
+        return Path(path).read_bytes()
+
+
+@dataclass
+class RunningArchive(Peers):
+    """A daemon of this process."""
+
+    daemon: ArchiveDaemon
+    lines: list[str]
+    task: asyncio.Task[bool]
+
+    @property
+    def base(self) -> Path:
+        return self.daemon.base_dir
+
+    async def until(self, condition: Callable[[], bool], limit_sec: float = 20) -> None:
+        """Waits for a condition that depends on states and actions."""
+        assert await self.daemon.runtime.changes.wait_for(condition, limit_sec)
+
+
+@asynccontextmanager
+async def running_archive(folder: Path, world: World | None = None, **settings: Any) -> AsyncIterator[RunningArchive]:
+    """Runs a walb-archive on a free port; it is ended by force if the test has not."""
+    world = world or World()
+    records = Records()
+    logger = logging.Logger("test", logging.DEBUG)
+    logger.addHandler(records)
+    runtime = Runtime.make(world, Log(logger, Repeats(world.monotonic)))
+    base = BaseDirectory(world.files, folder, "archive", create=False)
+    daemon = ArchiveDaemon(
+        ArchiveSettings(port=0, bind="127.0.0.1", node_id="a0", base_dir=str(folder), **settings), runtime
+    )
+    task = asyncio.create_task(daemon.run(base.volume_names(runtime.log)))
+    task.add_done_callback(lambda _: runtime.changes.notify())
+    while not task.done() and not any("Ready to accept" in line for line in records.lines):  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    try:
+        yield RunningArchive(daemon.port, daemon, records.lines, task)
+    finally:
+        if not task.done():
+            runtime.shutdown.request("force")
+        await task
+        base.close()
+
+
+def clean_diff(begin: int, end: int, is_mergeable: bool = True) -> Diff:
+    """The diff |begin|-->|end|."""
+    return Diff(Snapshot.clean(begin), Snapshot.clean(end), is_mergeable, timestamp=START_SEC + end)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,61 @@
+"""Help texts and the reference page, both made from the tables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from walbc.commands import COMMANDS
+from walbc.get_targets import GET_TARGETS
+from walbc.options import Printout, parse
+from walbc.reference import page
+
+SERVER = ["-a", "host1", "-p", "10000"]
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "walbc.md"
+
+
+def help_of(*words: str) -> list[str]:
+    with pytest.raises(Printout) as caught:
+        parse(words)
+    assert caught.value.status == 0
+    lines: list[str] = caught.value.text.split("\n")
+    return lines
+
+
+def test_main_help_has_the_documented_layout() -> None:
+    lines = help_of("-h")
+    assert re.fullmatch(
+        r"version \S+ build at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \(wlog version 2\)",
+        lines[1],
+    )
+    assert lines[2:6] == ["", "usage: walbc [<opt1>] <command> [<args>]", "", "Command list:"]
+    width = max(map(len, COMMANDS)) + 1
+    listed = lines[6 : 6 + len(COMMANDS)]
+    assert [line[2 : 2 + width].rstrip() for line in listed] == list(COMMANDS)
+    assert lines[6 + len(COMMANDS)] == ""
+    required = [line.split()[0] for line in lines if line.endswith(" (must)")]
+    assert required == ["-a", "-p"]
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if not COMMANDS[name].passes_on])
+def test_each_command_explains_itself(command: str) -> None:
+    lines = help_of(*SERVER, command, "-h")
+    assert re.match(rf"usage: ?{command}", lines[0])
+    assert ("  --wait : show progress, end when the work has ended" in lines) == COMMANDS[command].waits
+
+
+def test_help_of_a_command_shows_optional_parameters_in_brackets() -> None:
+    assert help_of(*SERVER, "kick", "-h")[0] == "usage:kick [VOL [ARCHIVE]]"
+
+
+def test_help_of_get_lists_all_targets_in_alphabetic_order() -> None:
+    lines = help_of(*SERVER, "get", "-h")
+    assert lines[:2] == ["usage: get TARGET ARGUMENTS...", "TARGET list:"]
+    listed = [line.split()[0] for line in lines[2 : 2 + len(GET_TARGETS)]]
+    assert listed == sorted(target.name for target in GET_TARGETS)
+
+
+def test_the_reference_page_is_current() -> None:
+    assert PAGE.read_text() == page(), "run: python -m walbc.reference > docs/walbc.md"

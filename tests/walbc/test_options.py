@@ -1,0 +1,185 @@
+"""The command line: what is accepted, what is refused and how."""
+
+from __future__ import annotations
+
+import pytest
+
+from walbc.options import Printout, Request, parse
+from walbd.model.address import Address
+from walbd.model.error import InvalidArgument
+
+SERVER = ["-a", "host1", "-p", "10000"]
+
+
+def request(*words: str) -> Request:
+    return parse([*SERVER, *words])
+
+
+def refusal(*words: str) -> str:
+    """First line of an option error; the help of its level must follow."""
+    with pytest.raises(Printout) as caught:
+        parse(words)
+    first, empty, *help_text = caught.value.text.split("\n")
+    assert caught.value.status == 1
+    assert empty == ""
+    assert help_text
+    return first
+
+
+def test_options_have_their_documented_defaults() -> None:
+    got = request("status")
+    assert (got.server, got.timeout_sec, got.retries, got.debug, got.wait) == (
+        Address("host1", 10000),
+        10,
+        2,
+        False,
+        False,
+    )
+
+
+def test_every_global_option_is_understood_and_the_last_occurrence_wins() -> None:
+    got = request("-to", "1", "-to", "0x10", "-id", "", "-retry", "1k", "-debug", "-a", "::1", "get", "state", "vol0")
+    assert (got.server.host, got.timeout_sec, got.client_id, got.retries, got.debug) == ("::1", 16, "", 1000, True)
+    assert got.parameters == ["state", "vol0"]
+
+
+def test_the_value_of_an_option_is_taken_blindly() -> None:
+    assert request("-id", "status", "version").client_id == "status"
+    assert request("-id", "-h", "version").client_id == "-h"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["-x", "status"], "OptionError:bad opt:-x"),
+        (["-", "status"], "OptionError:bad opt:-"),
+        (["--wait", "status"], "OptionError:bad opt:--wait"),
+        ([*SERVER, "status", "-x"], "OptionError:bad opt:-x"),
+        ([*SERVER, "status", "-a", "host2"], "OptionError:bad opt:-a"),
+        ([*SERVER, "start", "vol0", "--wait"], "OptionError:bad opt:--wait"),
+        (["-a", "h", "-p", "70000", "status"], "OptionError:bad value:70000 for -p"),
+        (["-a", "h", "-p", "0x10", "status"], "OptionError:bad value:0x10 for -p"),
+        (["-a", "h", "-p", "-1", "status"], "OptionError:bad value:-1 for -p"),
+        ([*SERVER, "-to", "x", "status"], "OptionError:bad value:x for -to"),
+        ([*SERVER, "-to", "1t", "status"], "OptionError:bad value:1t for -to"),
+        ([*SERVER, "-to", "10G", "status"], "OptionError:bad value:10G for -to"),
+        ([*SERVER, "-retry", "-1", "status"], "OptionError:bad value:-1 for -retry"),
+        ([*SERVER, "-id", "a\nb", "status"], "OptionError:bad value:a\\nb for -id"),
+        (["status", "-a"], "OptionError:opt is necessary:a"),
+        (["-a"], "OptionError:bad value:no value for -a"),
+        (["-p", "1", "status"], "OptionError:opt is necessary:a"),
+        (["-a", "h", "status"], "OptionError:opt is necessary:p"),
+        (["status", "-h"], "OptionError:opt is necessary:a"),
+        ([*SERVER, "restore", "vol0"], "OptionError:param is necessary:GID"),
+        ([*SERVER, "clear-vol"], "OptionError:param is necessary:VOL"),
+        ([*SERVER, "exec"], "OptionError:param is necessary:PATH"),
+        ([*SERVER, "get", "state"], "OptionError:param is necessary:VOL"),
+        ([*SERVER, "archive-info", "add", "vol0", "a0"], "OptionError:param is necessary:HOST:PORT"),
+        ([*SERVER, "version", "1"], "OptionError:redundant argVal:1"),
+        ([*SERVER, "restore", "vol0", "1", "2"], "OptionError:redundant argVal:2"),
+        ([*SERVER, "get", "pid", "1"], "OptionError:redundant argVal:1"),
+        ([*SERVER, "restore", "vol0", "-1"], "OptionError:bad value:-1 for GID"),
+        ([*SERVER, "restore", "vol0", "1k"], "OptionError:bad value:1k for GID"),
+        ([*SERVER, "restore", "vol0", "0x10"], "OptionError:bad value:0x10 for GID"),
+        ([*SERVER, "restore", "vol0", str(2**64)], f"OptionError:bad value:{2**64} for GID"),
+        ([*SERVER, "full-bkp", "vol0", "1x"], "OptionError:bad value:1x for BULK"),
+        ([*SERVER, "full-bkp", "vol0", "1kb"], "OptionError:bad value:1kb for BULK"),
+        ([*SERVER, "full-bkp", "vol0", "-4"], "OptionError:bad value:-4 for BULK"),
+        ([*SERVER, "sleep", "1.5"], "OptionError:bad value:1.5 for SEC"),
+        ([*SERVER, "vol0", "status"], "OptionError:redundant argVal:vol0"),
+        ([*SERVER, "statu"], "OptionError:bad command:statu"),
+        ([*SERVER, "replicate", "vol0"], "OptionError:bad command:replicate"),
+    ],
+)
+def test_a_malformed_command_line_is_answered_with_its_reason_and_help(words: list[str], line: str) -> None:
+    assert refusal(*words) == line
+
+
+def test_a_missing_command_prints_the_main_help() -> None:
+    with pytest.raises(Printout) as caught:
+        parse(SERVER)
+    assert caught.value.status == 1
+    assert caught.value.text.startswith("walbc: WalB control command\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["-retry", "1", "start", "vol0"], "The command does not support -retry option:start"),
+        (["status", "../x"], "bad volId format: bad character:../x"),
+        (["status", "v" * 65], "bad volId format: length 65"),
+        (["status", ""], "empty string:0"),
+        (["status", "\udcff"], "not UTF-8:0"),
+        (["get", "state", "vol_0"], "bad volId format: bad character:vol_0"),
+        (["get"], "target not specified"),
+        (["get", "nothing"], "name not found:nothing"),
+        (["get", "diff", "vol0", "6", "3"], "bad gid range:6:3"),
+        (["get", "num-diff", "vol0", "3", "3"], "bad gid range:3:3"),
+        (["get", "restorable", "vol0", "foo"], "bad opt:foo"),
+        (["get", "exists-diff", "vol0", "3", "2", "4", "5"], "must be gidB <= gidE:3:2"),
+        (["get", "exists-diff", "vol0", "2", "3", "5", "4"], "must be gidB <= gidE:5:4"),
+        (["get", "meta-state", "vol0", "2"], "bad isApplying parameter. specify 0 or 1.:2"),
+        (["get", "num-action", "vol0", "Nap"], "no such action:Nap"),
+        (["archive-info"], "form not specified"),
+        (["archive-info", "rename", "vol0"], "bad command name:rename"),
+        (["archive-info", "get", "vol0", ".a"], "bad archive name:.a"),
+        (["archive-info", "add", "vol0", "a0", "host"], "bad address:host"),
+        (["archive-info", "add", "vol0", "a0", "host:0"], "port out of range:0"),
+        (["archive-info", "add", "vol0", "a0", "host:70000"], "port out of range:70000"),
+        (["archive-info", "add", "vol0", "a0", ":1"], "bad host name:"),
+        (["archive-info", "add", "vol0", "a0", "h:1", "zip:0:1"], "bad compression:zip:0:1"),
+        (["archive-info", "add", "vol0", "a0", "h:1", "gzip:10:1"], "compression level out of range:10"),
+        (["archive-info", "add", "vol0", "a0", "h:1", "gzip:1:0"], "number of compression threads out of range:0"),
+        (["full-bkp", "vol0", "511"], "too small size:512:511"),
+        (["full-bkp", "vol0", "5m"], "too large size:4194304:5242880"),
+        (["start", "vol0", "master"], "specify role: target or standby:master"),
+        (["stop", "vol0", "foo"], "bad stop mode:foo"),
+        (["shutdown", "now"], "bad option:now"),
+        (["init-vol", "vol0", "a\nb"], "bad device:a\nb"),
+    ],
+)
+def test_a_wrong_content_is_refused_before_connecting(words: list[str], text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        request(*words)
+    assert caught.value.message.startswith(text)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["full-bkp", "vol0", "64k"],
+        ["full-bkp", "vol0", "4M"],
+        ["archive-info", "add", "vol0", "a0", "localhost:10200", "gzip:9:2", "30"],
+        ["archive-info", "delete", "vol0", "a0"],
+        ["start", "vol0"],
+        ["start", "vol0", "standby"],
+        ["stop", "vol0", "empty"],
+        ["shutdown", "force"],
+        ["init-vol", "vol0", "/dev/walb/0"],
+        ["reset-vol", "vol0", "17"],
+        ["kick", "vol0", "a0"],
+        ["get", "restored-path", "vol0", "5"],
+        ["get", "exists-diff", "vol0", "2", "3", "4", "5"],
+        ["get", "meta-state", "vol0", "1", "9"],
+        ["set-full-scan-bps", "1T"],
+        ["get", "restorable", "vol0", "all"],
+        ["get", "diff", "vol0", "3", "6"],
+    ],
+)
+def test_parameters_are_passed_on_as_they_were_typed(words: list[str]) -> None:
+    assert request(*words).parameters == words[1:]
+
+
+@pytest.mark.parametrize("words", [["--wait", "vol0", "5"], ["vol0", "--wait", "5"], ["vol0", "5", "--wait"]])
+def test_wait_is_accepted_anywhere_after_the_command(words: list[str]) -> None:
+    got = request("restore", *words)
+    assert (got.wait, got.parameters) == (True, ["vol0", "5"])
+
+
+def test_exec_passes_everything_on_but_one_leading_separator() -> None:
+    assert request("exec", "---", "/bin/ls", "-h", "--wait", "---").parameters == ["/bin/ls", "-h", "--wait", "---"]
+    assert request("exec", "-h").parameters == ["-h"]
+
+
+def test_a_word_of_dash_and_digit_is_a_value() -> None:
+    assert request("kick", "-1").parameters == ["-1"]

@@ -1,0 +1,131 @@
+"""Carries a request out: attempts, waiting for the work, its progress (walbc.md section 3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from walbc import console
+from walbc.commands import COMMANDS
+from walbc.options import Request
+from walbc.progress import Bar, Display, Lines
+from walbd.model.error import PeerUnreachable, Refused, WalbError, one_line
+from walbd.net.messages import Progress
+
+RETRY_DELAY_SEC = 0.1
+_PROBE_PERIOD_SEC = 0.2
+_MAX_UNCLEAR = 3
+
+
+class Transport(Protocol):
+    """The way to a server."""
+
+    def ask(
+        self, request: Request, on_accept: Callable[[], None], on_progress: Callable[[Progress], None]
+    ) -> list[str]:
+        """One attempt: connects, sends, and returns the values answered. `on_accept` is called when the server has
+        begun; when the request waits, `on_progress` follows until the work has ended. Raises PeerUnreachable,
+        Refused, ProtocolViolation."""
+
+
+def execute(request: Request, transport: Transport) -> list[str]:
+    """The values the server answers. Only failures of the connection are tried again."""
+    for attempt in range(request.retries):
+        try:
+            return _attempt(request, transport)
+        except PeerUnreachable as error:
+            console.write_message(f"error: {error}\n")
+            time.sleep(RETRY_DELAY_SEC)
+            console.write_message(f"retry {attempt + 1}\n")
+    return _attempt(request, transport)
+
+
+def _attempt(request: Request, transport: Transport) -> list[str]:
+    _debug(request, f"{request.command.name} to {request.server} as {request.client_id}")
+    if request.wait:
+        values = _attempt_waiting(request, transport)
+    else:
+        values = transport.ask(request, lambda: None, lambda latest: None)
+    _debug(request, f"{len(values)} values answered")
+    return values
+
+
+def _debug(request: Request, text: str) -> None:
+    if request.debug:
+        console.write_message(console.log_line("DEBUG", text))
+
+
+def _attempt_waiting(request: Request, transport: Transport) -> list[str]:
+    waiting = _Waiting(request)
+    try:
+        if request.command.name == "shutdown":
+            _shut_down(request, transport, waiting)
+            values = []
+        else:
+            values = transport.ask(request, waiting.begin, waiting.show)
+    except WalbError:
+        waiting.end("failed")
+        raise
+    except KeyboardInterrupt:
+        waiting.end("interrupted, the server goes on")
+        raise
+    waiting.end("done")
+    return values
+
+
+class _Waiting:
+    """The display of accepted work; before it is accepted there is nothing to show."""
+
+    def __init__(self, request: Request) -> None:
+        self._title = one_line(" ".join([request.command.name, *request.parameters[:1]]))
+        self._display: Display | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        return self._display is not None
+
+    def begin(self) -> None:
+        if console.is_terminal():
+            self._display = Bar(self._title, console.write_message, time.monotonic, console.columns)
+        else:
+            self._display = Lines(self._title, console.write_message, time.monotonic)
+
+    def show(self, latest: Progress) -> None:
+        if self._display:
+            self._display.show(latest)
+
+    def end(self, outcome: str) -> None:
+        if self._display:
+            self._display.finish(outcome)
+
+
+def _shut_down(request: Request, transport: Transport, waiting: _Waiting) -> None:
+    """Waits until the process that accepted the shutdown no longer serves: nobody does, or another process."""
+    pid = _pid(request, transport)
+    try:
+        transport.ask(request, waiting.begin, waiting.show)
+    except (PeerUnreachable, Refused):
+        # An accepted shutdown may end its own connection too; whether the server is gone shows below.
+        if not waiting.is_accepted:
+            raise
+    unclear = 0
+    while True:
+        try:
+            if _pid(request, transport) != pid:
+                return
+            unclear = 0
+        except Refused:
+            unclear = 0  # still there, but it takes no more requests
+        except PeerUnreachable as error:
+            if isinstance(error.__cause__, ConnectionRefusedError):
+                return
+            unclear += 1
+            if unclear == _MAX_UNCLEAR:
+                raise
+        time.sleep(_PROBE_PERIOD_SEC)
+
+
+def _pid(request: Request, transport: Transport) -> list[str]:
+    question = request._replace(command=COMMANDS["get"], parameters=["pid"], wait=False)
+    return transport.ask(question, lambda: None, lambda latest: None)

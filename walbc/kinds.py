@@ -1,0 +1,114 @@
+"""What a parameter may look like: one row per type (walbc.md section 4).
+
+Validators are imported when a parameter of their type is checked, so that the program starts fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from walbd.model.error import InvalidArgument
+
+
+def _anything(_: str) -> None:
+    """Nothing to check."""
+
+
+class Kind(NamedTuple):
+    """A type of parameter. `rule` explains it, where its name does not. `check` raises InvalidArgument when the content
+    is wrong; `form` when a number is not even a number, which is an error of the command line."""
+
+    rule: str
+    check: Callable[[str], object] = _anything
+    form: Callable[[str], object] = _anything
+
+
+def choice(refusal: str, *words: str, rule: str = "") -> Kind:
+    """One of some words; `refusal` is the text put before a word that is none of them."""
+
+    def check(text: str) -> None:
+        if text not in words:
+            raise InvalidArgument(f"{refusal}:{text[:80]}", f"write {' or '.join(words)}")
+
+    return Kind(rule, check)
+
+
+def _check_volume(text: str) -> None:
+    from walbd.model.limits import check_volume_name
+
+    check_volume_name(text)
+
+
+def _check_archive(text: str) -> None:
+    from walbd.model.limits import check_archive_name
+
+    check_archive_name(text)
+
+
+def _number(text: str) -> None:
+    from walbd.model.size import parse_uint
+
+    parse_uint(text)
+
+
+def _size(text: str) -> int:
+    from walbd.model.size import parse_size
+
+    return parse_size(text)
+
+
+def _check_bulk(text: str) -> None:
+    from walbd.model.limits import MAX_BULK_BYTES, MIN_BULK_BYTES, check_bulk_bytes
+
+    size_bytes = _size(text)
+    if size_bytes < MIN_BULK_BYTES:
+        raise InvalidArgument(f"too small size:{MIN_BULK_BYTES}:{size_bytes}")
+    if size_bytes > MAX_BULK_BYTES:
+        raise InvalidArgument(f"too large size:{MAX_BULK_BYTES}:{size_bytes}")
+    check_bulk_bytes(size_bytes)
+
+
+def _check_address(text: str) -> None:
+    from walbd.model.address import Address
+
+    Address.parse(text)
+
+
+def _check_compression(text: str) -> None:
+    from walbd.model.compression import CompressOpt
+
+    CompressOpt.parse(text)
+
+
+def _check_device(text: str) -> None:
+    if not text.isprintable():
+        raise InvalidArgument(f"bad device:{text[:80]}", "write the name or the path of a walb device")
+
+
+VOLUME = Kind("name of a volume: 1 to 64 of `0-9 a-z A-Z -`", _check_volume)
+ARCHIVE = Kind("name of an archive at a proxy: 1 to 64 of `0-9 a-z A-Z _ . -`, no dot first", _check_archive)
+GID = Kind("a gid, decimal", form=_number)
+SECONDS = Kind("seconds, decimal", form=_number)
+BULK = Kind("SIZE from 512 to 4m: bytes in decimal, then perhaps one of `k m g t p e` (1024)", _check_bulk, _size)
+ADDRESS = Kind("name or IPv4 address and port of a server", _check_address)
+COMPRESSION = Kind(
+    "`TYPE:LEVEL:CPUS`, TYPE one of none snappy gzip lzma lz4 zstd, LEVEL 0-9, CPUS 1-255", _check_compression
+)
+DEVICE = Kind("a walb device: NAME, `/dev/walb/NAME` or the path of its control socket", _check_device)
+TEXT = Kind("any text")
+STOP_MODE = choice("bad stop mode", "graceful", "force", "empty")
+SHUTDOWN_MODE = choice("bad option", "graceful", "force")
+ROLE = choice("specify role: target or standby", "target", "standby")
+ACTION = choice(
+    "no such action",
+    "Merge",
+    "Apply",
+    "Restore",
+    "ReplSyncAsClient",
+    "Resize",
+    rule="one of Merge Apply Restore ReplSyncAsClient Resize",
+)
+SIZE = Kind("SIZE: bytes in decimal, then perhaps one of `k m g t p e` (1024)", form=_size)
+IS_APPLYING = choice("bad isApplying parameter. specify 0 or 1.", "0", "1")
+ALL = choice("bad opt", "all")

@@ -1,0 +1,40 @@
+"""Entry point of walbc."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from walbc.console import error_text, log_line, write_message, write_results
+from walbc.options import Printout, parse
+from walbd.model.error import WalbError
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns the exit status (walbc.md section 3)."""
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except WalbError as error:
+        write_message(log_line("ERROR", f"error: {error_text(error)}"))
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        request = parse(arguments)
+    except Printout as printout:
+        write_results(printout.text.split("\n"))
+        return printout.status
+
+    # Only now: help and option errors need none of this.
+    from walbc.execute import execute
+    from walbc.transport import TcpTransport
+
+    write_results(execute(request, TcpTransport()))
+    return EXIT_OK

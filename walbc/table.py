@@ -1,0 +1,115 @@
+"""What a row of the command table consists of, and how a command's parameters are checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from walbc.kinds import Kind
+from walbd.model.error import InvalidArgument
+
+
+class OptionError(Exception):
+    """The command line is not well formed; the message is what follows `OptionError:`."""
+
+
+class Parameter(NamedTuple):
+    """A positional parameter. The last one may repeat."""
+
+    name: str
+    kind: Kind
+    is_optional: bool = False
+    repeats: bool = False
+
+
+class Forms(NamedTuple):
+    """What the first parameter of a command selects (`get TARGET`), one row for each of its values."""
+
+    name: str
+    rows: Mapping[str, Command]
+    missing: str
+    unknown: str
+
+
+class Command(NamedTuple):
+    """One row: a command, or one form of a command.
+
+    `kinds`: which servers know it (letters of storage, proxy, archive). `waits`: the server answers before the work is
+    done, so that `--wait` means something. `retries`: `-retry` is allowed. `passes_on`: parameters are not looked at.
+    `check`: a rule that spans several parameters; raises InvalidArgument.
+    """
+
+    name: str
+    explanation: str
+    parameters: tuple[Parameter, ...] = ()
+    kinds: str = "SPA"
+    waits: bool = False
+    retries: bool = False
+    passes_on: bool = False
+    forms: Forms | None = None
+    check: Callable[[Sequence[str]], None] | None = None
+
+
+def usage(parameters: Sequence[Parameter]) -> str:
+    """The parameters as the help shows them: `VOL NAME [CMPR [DELAY]]`."""
+    if not parameters:
+        return ""
+    first, rest = parameters[0], usage(parameters[1:])
+    text = f"{first.name} ..." if first.repeats else first.name
+    text = f"{text} {rest}".rstrip()
+    return f"[{text}]" if first.is_optional else text
+
+
+def check_parameters(command: Command, values: Sequence[str]) -> None:
+    """Raises OptionError when count or numbers are wrong, InvalidArgument when a content is."""
+    _check_texts(values)
+    form = command
+    if command.forms:
+        form = _selected(command.forms, values)
+        values = values[1:]
+    _check_count(form.parameters, values)
+    pairs = _pairs(form.parameters, values)
+    for parameter, value in pairs:
+        _check_form(parameter, value)
+    for parameter, value in pairs:
+        parameter.kind.check(value)
+    if form.check:
+        form.check(values)
+
+
+def _check_texts(values: Sequence[str]) -> None:
+    for index, value in enumerate(values):
+        if not value:
+            raise InvalidArgument(f"empty string:{index}", "no parameter may be empty")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidArgument(f"not UTF-8:{index}", "write the parameter in UTF-8") from error
+
+
+def _selected(forms: Forms, values: Sequence[str]) -> Command:
+    names = " ".join(forms.rows)
+    if not values:
+        raise InvalidArgument(forms.missing, f"{forms.name} is one of {names}")
+    if values[0] not in forms.rows:
+        raise InvalidArgument(f"{forms.unknown}:{values[0][:80]}", f"{forms.name} is one of {names}")
+    return forms.rows[values[0]]
+
+
+def _check_count(parameters: Sequence[Parameter], values: Sequence[str]) -> None:
+    for parameter in parameters[len(values) :]:
+        if not parameter.is_optional:
+            raise OptionError(f"param is necessary:{parameter.name}")
+    if len(values) > len(parameters) and not (parameters and parameters[-1].repeats):
+        raise OptionError(f"redundant argVal:{values[len(parameters)]}")
+
+
+def _check_form(parameter: Parameter, value: str) -> None:
+    try:
+        parameter.kind.form(value)
+    except InvalidArgument as error:
+        raise OptionError(f"bad value:{value} for {parameter.name}") from error
+
+
+def _pairs(parameters: Sequence[Parameter], values: Sequence[str]) -> list[tuple[Parameter, str]]:
+    return [(parameters[min(index, len(parameters) - 1)], value) for index, value in enumerate(values)]

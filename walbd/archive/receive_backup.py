@@ -1,0 +1,155 @@
+"""Full backup as its archive sees it (servers.md sections 5.7 and 8.3).
+
+The base image is written while the volume is in FullSync. Whatever ends the backup before its last step leaves the
+volume in SyncReady with an image that the next backup empties.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from functools import partial
+
+from walbd.archive.archive import Archive
+from walbd.archive.states import ARCHIVED, FULL_SYNC
+from walbd.archive.volume import ArchiveVolume
+from walbd.archive.volume_commands import erase_history
+from walbd.model.compression import CompressionType
+from walbd.model.error import Refused, StorageFailure
+from walbd.model.limits import LB_BYTES
+from walbd.model.snapshot import Snapshot
+from walbd.model.state import MetaState
+from walbd.model.uuid_text import UUID_BYTES
+from walbd.net.connection import Connection
+from walbd.net.full_backup import COMMAND, FullBackupReceiver, FullBackupRequest
+from walbd.net.image_chunk import Decompress
+from walbd.net.messages import PeerKind
+from walbd.net.stream import Hooks
+from walbd.net.tasks import run_to_end
+from walbd.server.tasks import Slots, Work
+from walbd.wdiff.codec import decompress
+
+_ZEROS = bytes(1 << 20)
+
+
+class BaseImageSink:
+    """Writes to the base image and syncs it every `sync_interval_bytes`, so that the last sync is short. Blocks."""
+
+    def __init__(self, fd: int, sync_interval_bytes: int, reads_zero: bool) -> None:
+        self._fd = fd
+        self._sync_interval_bytes = sync_interval_bytes
+        self._reads_zero = reads_zero
+        self._unsynced_bytes = 0
+
+    def write(self, offset: int, data: memoryview | bytes) -> None:
+        """Raises StorageFailure."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                count = os.pwrite(self._fd, rest, offset)
+                rest, offset = rest[count:], offset + count
+                self._unsynced_bytes += count
+            if self._unsynced_bytes >= self._sync_interval_bytes:
+                self.sync()
+        except OSError as error:
+            raise StorageFailure(f"cannot write the base image: {error.strerror}") from error
+
+    def zeros(self, offset: int, length: int) -> None:
+        """A new image of most stores reads as zeros where nothing is written."""
+        while length and not self._reads_zero:
+            count = min(length, len(_ZEROS))
+            self.write(offset, memoryview(_ZEROS)[:count])
+            offset, length = offset + count, length - count
+
+    def sync(self) -> None:
+        """Makes durable what was written."""
+        os.fsync(self._fd)
+        self._unsynced_bytes = 0
+
+
+async def receive_full_backup(archive: Archive, connection: Connection) -> None:
+    """Serves one `dirty-full-sync3` conversation."""
+    receiver = FullBackupReceiver(connection)
+    request = await receiver.receive_request()
+    if request.host_kind != PeerKind.STORAGE:
+        raise Refused(f"bad host type:{request.host_kind}", "only a walb-storage makes full backups")
+    volume = archive.volumes.get(request.volume)
+    volume.check(COMMAND)
+    log = archive.log.of_connection(archive.settings.node_id, connection.peer_id)
+    total_bytes = request.size_lb * LB_BYTES
+    with (
+        archive.works.begin(COMMAND, volume.name, Slots.FOREGROUND, volume.is_cancelled, total_bytes) as work,
+        volume.machine.begin(FULL_SYNC) as change,
+        _counted_progress(volume),
+    ):
+        begin_sec = archive.world.monotonic()
+        async with volume.base_lock:
+            await run_to_end(archive.world, _prepare, volume, request.size_lb)
+            log.info(f"{COMMAND}:started:{volume.name}:{request.size_lb}:{request.bulk_bytes // LB_BYTES}")
+            uuid, snapshot = await volume.unless_cancelled(_converse(archive, volume, receiver, request, work))
+            base = MetaState(snapshot, None, request.timestamp)
+            archive_uuid = archive.world.random_bytes(UUID_BYTES)
+            await run_to_end(archive.world, _store, volume, base, archive_uuid, uuid)
+        volume.content.begin_history(base, archive_uuid, uuid)
+        volume.last_sync_sec = archive.world.now()
+        change.commit()
+        log.info(f"{COMMAND}:succeeded:{volume.name}:elapsed_time {archive.world.monotonic() - begin_sec:.3f} sec")
+    await receiver.confirm()
+
+
+@contextlib.contextmanager
+def _counted_progress(volume: ArchiveVolume) -> Iterator[None]:
+    volume.progress_lb = 0
+    try:
+        yield
+    finally:
+        volume.progress_lb = 0
+
+
+async def _converse(
+    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: FullBackupRequest, work: Work
+) -> tuple[bytes, Snapshot]:
+    """Receives the image and makes it durable; returns the log's new uuid and the snapshot the image is."""
+    await receiver.accept()
+    uuid = await receiver.receive_log_uuid()
+    await receiver.confirm()
+    await _receive_image(archive, volume, receiver, request, work)
+    await receiver.confirm()
+    return uuid, await receiver.receive_snapshot()
+
+
+async def _receive_image(
+    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: FullBackupRequest, work: Work
+) -> None:
+    def progress(done_bytes: int) -> None:
+        work.done = done_bytes
+        volume.progress_lb = done_bytes // LB_BYTES
+
+    fd = await archive.world.run(volume.store.open_base, volume.name)
+    try:
+        sink = BaseImageSink(fd, archive.settings.sync_interval_bytes, volume.store.abilities.new_base_reads_zero)
+        hooks = Hooks(progress, work.is_cancelled)
+        await receiver.receive_image(sink, _decompressor(request.compress.type), hooks)
+        work.phase = "sync"
+        await run_to_end(archive.world, sink.sync)
+    finally:
+        os.close(fd)
+
+
+def _decompressor(kind: CompressionType) -> Decompress | None:
+    return None if kind is CompressionType.NONE else partial(decompress, kind)
+
+
+def _prepare(volume: ArchiveVolume, size_lb: int) -> None:
+    """Blocks. What an interrupted backup or clear-vol left must not become part of the new history."""
+    erase_history(volume)
+    volume.store.create_base(volume.name, size_lb)
+
+
+def _store(volume: ArchiveVolume, base: MetaState, archive_uuid: bytes, uuid: bytes) -> None:
+    """Blocks. `state` comes last: until then the volume counts as empty (snapshot-model.md 16.2)."""
+    volume.files.save_base(base)
+    volume.files.save_archive_uuid(archive_uuid)
+    volume.files.save_uuid(uuid)
+    volume.files.save_state(ARCHIVED)

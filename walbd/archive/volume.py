@@ -1,0 +1,67 @@
+"""A volume of an archive: its metadata in memory, its files and images."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from walbd.archive.content import Content
+from walbd.archive.states import ACTIONS, ACTIVE, ARCHIVED, RULES, STATES, STOP, STOPPED
+from walbd.archive.volume_files import VolumeFiles
+from walbd.image.store import ImageStore
+from walbd.model.error import Cancelled, NotFound
+from walbd.net.tasks import wait_ended
+from walbd.server.runtime import Runtime
+from walbd.server.state_machine import CLEAR
+from walbd.server.stop_state import StopMode
+from walbd.server.volume import Volume
+
+T = TypeVar("T")
+
+
+class ArchiveVolume(Volume):
+    """One volume. Used from the event loop; `files` and `store` block and are called through World.run."""
+
+    def __init__(self, name: str, runtime: Runtime, base_folder: Path, store: ImageStore, state: str = CLEAR) -> None:
+        super().__init__(name, runtime, STATES, RULES, ACTIONS, state)
+        self.files = VolumeFiles(base_folder / name, runtime.world.files)
+        self.store = store
+        self.content = Content()
+        self.base_lock = asyncio.Lock()
+        """Held by whoever changes the base image or its state, and by whoever chooses diffs for it and copies it."""
+        self.progress_lb = 0
+        """Blocks of the running full backup that have arrived."""
+        self.last_sync_sec = 0
+        self.last_wdiff_sec = 0
+
+    @property
+    def is_active(self) -> bool:
+        return self.failure is None and self.machine.state in ACTIVE
+
+    async def base_size_lb(self) -> int:
+        """Size of the base image. Raises NotFound, as after someone removed it behind the server's back."""
+        size_lb = await self.runtime.world.run(self.store.base_size_lb, self.name)
+        if size_lb is None:
+            raise NotFound(f"base image does not exist:{self.name}")
+        return size_lb
+
+    async def unless_cancelled(self, step: Coroutine[Any, Any, T]) -> T:
+        """Runs a step that may wait for a peer. A forced stop or shutdown ends it at once: raises Cancelled."""
+        task = asyncio.ensure_future(step)
+        task.add_done_callback(lambda _: self.runtime.changes.notify())
+        try:
+            await self.runtime.changes.wait_for(lambda: task.done() or self.is_cancelled())
+        finally:
+            task.cancel()
+            await wait_ended([task])
+        if task.cancelled():
+            raise Cancelled(f"force stopped:{self.name}")
+        return task.result()
+
+    def stop_transition(self, mode: StopMode) -> str | None:
+        return STOP if self.machine.state == ARCHIVED else None
+
+    async def end_service(self, mode: StopMode) -> None:
+        await self.runtime.world.run(self.files.save_state, STOPPED)

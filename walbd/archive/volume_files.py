@@ -1,0 +1,160 @@
+"""The metadata of one volume in BASE/VOL/: `state`, `uuid`, `archive_uuid`, `base`, wdiffs (snapshot-model.md 16).
+
+All methods block and are durable when they return; they raise StorageFailure or Corrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from walbd.archive.states import STATES, SYNC_READY
+from walbd.model.diff import Diff
+from walbd.model.error import StorageFailure
+from walbd.model.state import NO_BASE, MetaState
+from walbd.model.timetext import pretty
+from walbd.model.uuid_text import NIL_UUID
+from walbd.model.varint import Decoder, Encoder, Record
+from walbd.server.state_machine import CLEAR
+from walbd.server.volume_files import VolumeFolder, create_folder, remove_folder
+from walbd.world.files import Files, NewFile
+
+STATE = "state"
+UUID = "uuid"
+ARCHIVE_UUID = "archive_uuid"
+BASE = "base"
+FULL_REPL_STATE = "full_repl_state"
+WDIFF_SUFFIX = ".wdiff"
+STORED_STATES = STATES.static - {CLEAR}
+_COLD = re.compile(r"[0-9]+\.cold")
+
+
+@dataclass(frozen=True, slots=True)
+class FullReplState(Record):
+    """How far an interrupted full replication came (snapshot-model.md section 3)."""
+
+    state: MetaState
+    progress_lb: int
+    timestamp: int
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.progress_lb} {pretty(self.timestamp)}"
+
+    def write(self, out: Encoder) -> None:
+        self.state.write(out)
+        out.varint(self.progress_lb).varint(self.timestamp)
+
+    @classmethod
+    def read(cls, data: Decoder) -> Self:
+        return cls(MetaState.read(data), data.varint(), data.varint())
+
+
+class VolumeFiles:
+    """The files of one volume."""
+
+    def __init__(self, path: Path, files: Files) -> None:
+        self.path = path
+        self._files = files
+        self._folder = VolumeFolder(files, path)
+
+    def create(self) -> None:
+        """A new volume in SyncReady. Raises AlreadyExists."""
+        create_folder(self._files, self.path, _fill)
+
+    def forget(self) -> None:
+        """Removes the history, and makes the volume SyncReady first, so that a crash cannot leave an Archived volume
+        without its diffs. The images are the caller's business."""
+        self.save_state(SYNC_READY)
+        self.remove_wdiffs(self.wdiff_names())
+        for name in self._names():
+            if name == FULL_REPL_STATE or _COLD.fullmatch(name):
+                self._folder.remove(name)
+        self.sweep_temporary()
+
+    def reset(self) -> None:
+        """Makes a forgotten volume as new."""
+        _fill(self._folder)
+
+    def destroy(self) -> None:
+        """Removes the folder with its content."""
+        remove_folder(self._files, self.path)
+
+    def load_state(self) -> str:
+        return self._folder.load_state(STORED_STATES)
+
+    def save_state(self, state: str) -> None:
+        self._folder.save_string(STATE, state)
+
+    def load_uuid(self) -> bytes:
+        return self._folder.load_uuid(UUID)
+
+    def save_uuid(self, uuid: bytes) -> None:
+        """The uuid of the log generation whose diffs are taken."""
+        self._folder.save_uuid(UUID, uuid)
+
+    def load_archive_uuid(self) -> bytes:
+        """Nil when the file is missing: the reference starts without it."""
+        return self._folder.load_uuid(ARCHIVE_UUID) if self._folder.exists(ARCHIVE_UUID) else NIL_UUID
+
+    def save_archive_uuid(self, uuid: bytes) -> None:
+        """The identity of the archived history."""
+        self._folder.save_uuid(ARCHIVE_UUID, uuid)
+
+    def load_base(self) -> MetaState:
+        return self._folder.load_record(BASE, MetaState)
+
+    def save_base(self, state: MetaState) -> None:
+        """What the base image holds."""
+        self._folder.save_record(BASE, state)
+
+    def load_full_repl_state(self) -> FullReplState | None:
+        exists = self._folder.exists(FULL_REPL_STATE)
+        return self._folder.load_record(FULL_REPL_STATE, FullReplState) if exists else None
+
+    def new_file(self) -> NewFile:
+        """A file in the volume's folder that gets its name when it is complete."""
+        return self._files.new_file(self.path)
+
+    def diff_path(self, diff: Diff) -> Path:
+        return self.path / diff.file_name
+
+    def wdiff_names(self) -> list[str]:
+        """Names of all regular files that end in .wdiff, ascending."""
+        return sorted(name for name in self._names() if name.endswith(WDIFF_SUFFIX) and (self.path / name).is_file())
+
+    def size_bytes(self, name: str) -> int:
+        try:
+            return (self.path / name).stat().st_size
+        except OSError as error:
+            raise StorageFailure(f"cannot examine {self.path / name}: {error.strerror}") from error
+
+    def remove_wdiffs(self, names: Iterable[str]) -> None:
+        """Removes wdiffs; the folder is synced once at the end."""
+        for name in names:
+            try:
+                (self.path / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise StorageFailure(f"cannot remove {self.path / name}: {error.strerror}") from error
+        self._files.sync_folder(self.path)
+
+    def sweep_temporary(self) -> int:
+        """Removes temporary files that a crash left behind; returns how many."""
+        return self._files.sweep_temporary(self.path)
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self.path)
+        except OSError as error:
+            raise StorageFailure(f"cannot list {self.path}: {error.strerror}") from error
+
+
+def _fill(folder: VolumeFolder) -> None:
+    """The files of a new volume; `state` comes last (snapshot-model.md 16.2)."""
+    folder.save_uuid(UUID, NIL_UUID)
+    folder.save_uuid(ARCHIVE_UUID, NIL_UUID)
+    folder.save_record(BASE, NO_BASE)
+    folder.save_string(STATE, SYNC_READY)

@@ -1,0 +1,42 @@
+"""What a client makes of the replies to a control command, without I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from walbd.net.frame import Frame, FrameType
+from walbd.net.messages import Progress, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`is_done`: the command has been carried out and answered `strings`; else it was only accepted and goes on."""
+
+    is_done: bool
+    strings: list[str]
+
+
+class ReplyReader:
+    """Follows one command's replies."""
+
+    def __init__(self, wait: bool, peer: str) -> None:
+        self._wait = wait
+        self._peer = peer
+        self._is_accepted = False
+
+    def expected(self) -> tuple[FrameType, ...]:
+        """Types that may come next."""
+        if self._is_accepted:
+            return FrameType.OK, FrameType.PROGRESS
+        return FrameType.OK, FrameType.ACCEPT
+
+    def take(self, frame: Frame) -> Outcome | Progress | None:
+        """The outcome when the conversation is over, a progress report, or None to go on. Raises Corrupted."""
+        match frame.type:
+            case FrameType.OK:
+                return Outcome(True, list(Result.decode(frame.payload, f"answer of {self._peer}").strings))
+            case FrameType.PROGRESS:
+                return Progress.decode(frame.payload, f"progress from {self._peer}")
+            case _:
+                self._is_accepted = True
+                return None if self._wait else Outcome(False, [])

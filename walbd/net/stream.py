@@ -1,0 +1,194 @@
+"""Streams of DATA frames: one side prepares chunks in threads while others are on the way, the other side works on a
+chunk in a thread while the next is being received. Memory is a fixed number of buffers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+
+from walbd.model.error import Cancelled, PeerUnreachable, ProtocolViolation
+from walbd.net.connection import Connection
+from walbd.net.data_buffer import DataBuffer, first_page
+from walbd.net.frame import Frame, FrameType
+from walbd.net.tasks import run_to_end, wait_ended
+
+# Python runs once per so many bytes.
+CHUNK_BYTES = 1 << 20
+# Receive buffers have this much room besides, for a table before the data.
+SLACK_BYTES = 16 << 10
+# When sending fails, the reason the peer gave is on the way or it never comes.
+REASON_SEC = 1.0
+
+# Fills a buffer (in a thread) with the chunk of that number, counted from 0; returns the amount of work in it, 0 when
+# there is nothing more.
+Fill = Callable[[DataBuffer, int], int]
+# Puts the next bytes of a stream into memory (in a thread) and returns how many, 0 at the end.
+Read = Callable[[memoryview], int]
+# Takes the payload of the next frame (in a thread) and returns the amount of work in it.
+Consume = Callable[[memoryview], int]
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How a stream is watched and steered. progress(bytes so far); cancelled(): true ends the work at the next chunk
+    with Cancelled; pace(bytes of the last chunk) delays the sender."""
+
+    progress: Callable[[int], None] = _ignore
+    cancelled: Callable[[], bool] = _never
+    pace: Callable[[int], Awaitable[None]] | None = None
+
+    def check(self, connection: Connection) -> None:
+        """Raises Cancelled when the work is not wanted any more."""
+        if self.cancelled():
+            raise Cancelled(f"{connection.command} with {connection} was cancelled")
+
+
+class Acknowledgement:
+    """The ACK that ends a stream, awaited from its beginning, so that an error of the receiver is seen at once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.task = asyncio.ensure_future(connection.recv(FrameType.ACK))
+
+    def check(self) -> None:
+        """Raises the receiver's error, if there is one already; ProtocolViolation when it acknowledges too early."""
+        if self.task.done():
+            self.task.result()
+            raise ProtocolViolation(f"{self._connection} acknowledged data before their end")
+
+
+@contextlib.asynccontextmanager
+async def acknowledged(connection: Connection) -> AsyncIterator[Acknowledgement]:
+    """Inside, the sender sends a stream and its END; leaving waits for the receiver's ACK. Raises
+    Refused with the receiver's reason wherever there is one."""
+    ack = Acknowledgement(connection)
+    try:
+        yield ack
+        await ack.task
+    except PeerUnreachable:
+        await asyncio.wait([ack.task], timeout=REASON_SEC)
+        if ack.task.done():
+            ack.task.result()
+        raise
+    finally:
+        ack.task.cancel()
+        await wait_ended([ack.task])
+
+
+async def send_data(
+    connection: Connection,
+    ack: Acknowledgement,
+    fill: Fill,
+    buffers: list[DataBuffer],
+    hooks: Hooks,
+) -> None:
+    """Sends DATA frames until `fill` has nothing more. While one buffer is being sent all the others are being filled;
+    they are sent in the order of their numbers."""
+    numbers = count()
+
+    def start(buffer: DataBuffer) -> asyncio.Task[tuple[DataBuffer, int]]:
+        return asyncio.create_task(_prepare(connection, fill, buffer, next(numbers)))
+
+    spare = buffers[0]
+    ahead = deque(start(buffer) for buffer in buffers[1:])
+    total = 0
+    try:
+        while True:
+            ack.check()
+            hooks.check(connection)
+            buffer, amount = await ahead.popleft()
+            if not amount:
+                return
+            ahead.append(start(spare))
+            await connection.write(buffer.frame)
+            spare = buffer
+            total += amount
+            hooks.progress(total)
+            if hooks.pace:
+                await hooks.pace(amount)
+    finally:
+        for task in ahead:
+            task.cancel()
+        await wait_ended(ahead)
+
+
+async def _prepare(connection: Connection, fill: Fill, buffer: DataBuffer, number: int) -> tuple[DataBuffer, int]:
+    def fill_and_seal() -> int:
+        amount = fill(buffer, number)
+        if amount:
+            buffer.seal()
+        return amount
+
+    return buffer, await run_to_end(connection.world, fill_and_seal)
+
+
+async def send_bytes(connection: Connection, ack: Acknowledgement, read: Read, hooks: Hooks) -> None:
+    """Sends a plain byte stream."""
+    start = first_page(0)
+
+    def fill(buffer: DataBuffer, _: int) -> int:
+        length = read(buffer.memory[start:])
+        buffer.start, buffer.end = start, start + length
+        return length
+
+    # Two, because reading in order allows only one to be filled at a time.
+    await send_data(connection, ack, fill, [DataBuffer(CHUNK_BYTES), DataBuffer(CHUNK_BYTES)], hooks)
+
+
+async def receive_data(connection: Connection, consume: Consume, hooks: Hooks) -> Frame:
+    """Receives DATA frames, hands each payload, verified, to `consume` in order, and returns the END frame when all is
+    consumed. Raises what `consume` raises, and as Connection.recv."""
+    buffers = [memoryview(bytearray(CHUNK_BYTES + SLACK_BYTES)) for _ in range(2)]
+    working: asyncio.Task[int] | None = None
+    total = 0
+
+    def work(frame: Frame) -> int:
+        frame.verify()
+        return consume(frame.payload)
+
+    try:
+        while True:
+            frame = await connection.recv_unverified(FrameType.DATA, FrameType.END, data_buffer=buffers[0])
+            if working:
+                total += await working
+                working = None
+                hooks.progress(total)
+            hooks.check(connection)
+            if frame.type is FrameType.END:
+                return frame
+            if len(frame.payload) > len(buffers[0]):
+                buffers[0] = frame.payload  # a larger one was made for it
+            working = asyncio.create_task(run_to_end(connection.world, work, frame))
+            buffers.reverse()
+    finally:
+        if working:
+            await wait_ended([working])
+
+
+async def receive_bytes(
+    connection: Connection, feed: Callable[[memoryview], object], max_bytes: int, hooks: Hooks
+) -> Frame:
+    """Receives a plain byte stream of at most max_bytes; raises ProtocolViolation when it is longer."""
+    left = max_bytes
+
+    def consume(data: memoryview) -> int:
+        nonlocal left
+        left -= len(data)
+        if left < 0:
+            raise ProtocolViolation(f"{connection} sends more than the {max_bytes} bytes it announced")
+        feed(data)
+        return len(data)
+
+    return await receive_data(connection, consume, hooks)

@@ -1,0 +1,111 @@
+"""Sending wdiffs to an archive: one background task per volume and archive (servers.md sections 4.5, 4.6)."""
+
+from __future__ import annotations
+
+from walbd.model.algebra import merge_all
+from walbd.model.diff import Diff
+from walbd.model.error import BadState, Refused
+from walbd.model.selection import to_send
+from walbd.net.client import connect
+from walbd.net.messages import PeerKind
+from walbd.net.stream import Hooks
+from walbd.net.wdiff_transfer import COMMAND, Answer, WdiffRequest, WdiffSender
+from walbd.proxy.context import Context, SendKey
+from walbd.proxy.queue import ArchiveQueue
+from walbd.proxy.states import SENDING
+from walbd.proxy.volume import ProxyVolume
+from walbd.server.background import Again, Outcome, Retry
+from walbd.server.stop_state import StopState
+from walbd.wdiff.merge import Merger
+from walbd.wdiff.reader import wdiff_header
+
+MIB_BYTES = 1 << 20
+# A diff has no use for the archive any more: forget it and go on.
+OBSOLETE = (Answer.TOO_OLD_DIFF, Answer.DIFFERENT_UUID)
+# The archive will take the diff some day: never give up.
+PATIENT = (Answer.TOO_NEW_DIFF, Answer.SYNCING)
+# Only an operator can help.
+HOPELESS = (Answer.SMALLER_LV_SIZE, Answer.ARCHIVE_NOT_FOUND)
+
+
+async def run_task(context: Context, key: SendKey) -> Outcome:
+    """What the background queue runs. Raises for a failed attempt, which is repeated with growing delay."""
+    volume = context.volumes.find(key.volume)
+    if volume is None or volume.failure or key.archive not in volume.queues:
+        return None
+    if volume.stop_state not in (StopState.NOT_STOPPING, StopState.WAITING_FOR_EMPTY):
+        return None
+    if volume.machine.state not in SENDING:
+        return None
+    queue = volume.queues[key.archive]
+    with volume.actions.running(queue.name):
+        return await _send_next(volume, queue)
+
+
+async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
+    settings, world = volume.context.settings, volume.runtime.world
+    chosen = to_send(queue.folder.diffs, settings.max_wdiff_send_mib * MIB_BYTES, settings.max_wdiff_send_files)
+    if not chosen:
+        return None
+    diffs, uuid = await world.run(_of_one_uuid, queue, chosen)
+    merged = merge_all(diffs)
+    answer = await _offer(volume, queue, diffs, merged, uuid)
+    if answer is Answer.ACCEPT or answer in OBSOLETE:
+        if answer in OBSOLETE:
+            volume.runtime.log.info("transferWdiffIfNecessary", answer, volume.name, merged)
+        await world.run(queue.folder.unlink_files, queue.folder.forget_sent(diffs))
+        queue.refused_since = 0
+        return Again()
+    return _after_refusal(volume, queue, answer, merged)
+
+
+def _of_one_uuid(queue: ArchiveQueue, chosen: list[Diff]) -> tuple[list[Diff], bytes]:
+    """The first diffs up to where the log generation changes, and their uuid; blocks."""
+    uuid = wdiff_header(queue.folder.file(chosen[0])).uuid
+    count = 1
+    while count < len(chosen) and wdiff_header(queue.folder.file(chosen[count])).uuid == uuid:
+        count += 1
+    return chosen[:count], uuid
+
+
+async def _offer(
+    volume: ProxyVolume, queue: ArchiveQueue, diffs: list[Diff], merged: Diff, uuid: bytes
+) -> Answer | str:
+    """Offers the merged diff, and sends it when it is wanted. Returns the archive's answer or its reason to refuse."""
+    context, world = volume.context, volume.runtime.world
+    request = WdiffRequest(PeerKind.PROXY, volume.name, uuid, max(volume.size_lb, 1), merged)
+    try:
+        async with await connect(world, queue.info.address, COMMAND, context.me, context.timing) as connection:
+            sender = WdiffSender(connection)
+            answer = await sender.ask(request)
+            if answer is Answer.ACCEPT:
+                merger = await world.run(Merger, [queue.folder.file(diff) for diff in diffs], queue.info.compress)
+                if merger.uuid != uuid:
+                    raise BadState(f"diffs of {volume.name} were replaced before they were sent to {queue.name}")
+                await sender.send_packs(merger.read, Hooks(cancelled=volume.is_cancelled))
+                queue.last_sent = world.now()
+            return answer
+    except Refused as error:
+        return str(error)
+
+
+def _after_refusal(volume: ProxyVolume, queue: ArchiveQueue, answer: Answer | str, merged: Diff) -> Outcome:
+    log, now = volume.runtime.log, volume.runtime.world.now()
+    if answer in HOPELESS:
+        log.error(f"transferWdiffIfNecessary:{answer}", volume.name, queue.name)
+        return _give_up(volume, queue)
+    if answer not in PATIENT:
+        queue.refused_since = queue.refused_since or now
+        timeout_sec = volume.context.settings.retry_timeout_sec
+        if now - queue.refused_since > timeout_sec:
+            log.error("transferWdiffIfNecessary:reached retryTimeout", timeout_sec, volume.name, merged)
+            return _give_up(volume, queue)
+    log.info("transferWdiffIfNecessary", answer, volume.name, queue.name, merged)
+    return Retry()
+
+
+def _give_up(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
+    """Waits for an operator's `kick`, a `start`, or new log."""
+    queue.is_send_error = True
+    volume.runtime.log.error("SEND_ERROR_NO_MORE_RETRY", volume.name, queue.name)
+    return None

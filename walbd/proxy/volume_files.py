@@ -1,0 +1,109 @@
+"""The files of a proxy volume (snapshot-model.md section 15): `size`, `NAME.archive`, `received/`, `sendto/NAME/`.
+
+All functions block. Adding an archive makes its folder first and `NAME.archive` last, deleting goes the other way
+round: a crash leaves at most a folder that no archive owns, which the next add removes (W10). `state` is ours: a volume
+that the operator has stopped stays stopped over a restart (W33); the reference ignores the file.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from walbd.model.archive_info import ArchiveInfo
+from walbd.model.error import InvalidArgument, StorageFailure
+from walbd.model.limits import check_archive_name
+from walbd.proxy.diff_folder import DiffFolder
+from walbd.proxy.states import STARTED, STOPPED
+from walbd.server.log import Log
+from walbd.server.volume_files import VolumeFolder
+from walbd.world.files import FOLDER_MODE
+
+SIZE = "size"
+STATE = "state"
+RECEIVED = "received"
+SENDTO = "sendto"
+INFO_SUFFIX = ".archive"
+
+
+def fill(folder: VolumeFolder) -> None:
+    """The files of a new volume without archives."""
+    folder.save_u64(SIZE, 0)
+    _make_folder(folder.path / RECEIVED)
+    _make_folder(folder.path / SENDTO)
+
+
+def load_size_lb(folder: VolumeFolder) -> int:
+    """The largest volume size a storage has reported, in logical blocks."""
+    return folder.load_u64(SIZE)
+
+
+def save_size_lb(folder: VolumeFolder, size_lb: int) -> None:
+    """Makes a larger size durable."""
+    folder.save_u64(SIZE, size_lb)
+
+
+def load_is_started(folder: VolumeFolder) -> bool:
+    """Whether the volume runs; a directory without the file, as the reference leaves it, does."""
+    return not folder.exists(STATE) or folder.load_state(frozenset((STARTED, STOPPED))) == STARTED
+
+
+def save_state(folder: VolumeFolder, state: str) -> None:
+    """Remembers Started or Stopped."""
+    folder.save_string(STATE, state)
+
+
+def archive_names(folder: VolumeFolder, log: Log) -> list[str]:
+    """Names of the archives, ascending."""
+    names = []
+    for path in sorted(folder.path.glob("*" + INFO_SUFFIX)):
+        try:
+            names.append(check_archive_name(path.name.removesuffix(INFO_SUFFIX)))
+        except InvalidArgument as error:
+            log.warning("ignored a file that names no archive", path, error)
+    return names
+
+
+def load_info(folder: VolumeFolder, name: str) -> ArchiveInfo:
+    """How an archive is reached."""
+    return folder.load_record(name + INFO_SUFFIX, ArchiveInfo)
+
+
+def add_info(folder: VolumeFolder, name: str, info: ArchiveInfo) -> None:
+    """Adds an archive with an empty queue."""
+    sendto = folder.path / SENDTO
+    _make_folder(sendto)
+    shutil.rmtree(sendto / name, ignore_errors=True)
+    _make_folder(sendto / name)
+    folder.files.sync_folder(sendto)
+    save_info(folder, name, info)
+
+
+def save_info(folder: VolumeFolder, name: str, info: ArchiveInfo) -> None:
+    """Changes how an archive is reached."""
+    folder.save_record(name + INFO_SUFFIX, info)
+
+
+def delete_info(folder: VolumeFolder, name: str) -> None:
+    """Forgets an archive and its queue."""
+    folder.remove(name + INFO_SUFFIX)
+    sendto = folder.path / SENDTO
+    shutil.rmtree(sendto / name, ignore_errors=True)
+    folder.files.sync_folder(sendto)
+
+
+def received_folder(folder: VolumeFolder) -> DiffFolder:
+    """wdiffs that are not in the queues yet."""
+    return DiffFolder(folder.files, folder.path / RECEIVED)
+
+
+def queue_folder(folder: VolumeFolder, name: str) -> DiffFolder:
+    """wdiffs that wait for an archive."""
+    return DiffFolder(folder.files, folder.path / SENDTO / name)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(FOLDER_MODE, exist_ok=True)
+    except OSError as error:
+        raise StorageFailure(f"cannot create {path}: {error.strerror}") from error

@@ -1,0 +1,126 @@
+"""Full backup as client of the archive (servers.md section 3.8)."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+from walbd.model.compression import CompressionType, CompressOpt
+from walbd.model.error import BadState, Refused, StorageFailure
+from walbd.model.limits import LB_BYTES
+from walbd.model.snapshot import Snapshot
+from walbd.net.client import connect
+from walbd.net.connection import Connection
+from walbd.net.control import ControlRequest
+from walbd.net.full_backup import COMMAND, FullBackupRequest, FullBackupSender, ReadAt
+from walbd.net.image_chunk import Compress
+from walbd.net.messages import PeerKind
+from walbd.net.stream import Hooks
+from walbd.server.tasks import Slots, Work
+from walbd.storage.scan_rate import ScanRate
+from walbd.storage.states import FULL_SYNC, START_TARGET, STOPPED, TARGET
+from walbd.storage.volume import StorageVolume
+from walbd.wdiff.codec import compress
+
+
+async def full_backup(volume: StorageVolume, request: ControlRequest, bulk_bytes: int) -> None:
+    """SyncReady -> FullSync -> Stopped -> Target. Accepts the request when the archive has accepted. Any failure leaves
+    the volume in SyncReady; the log was reset then, and the next backup resets it again."""
+    context = volume.context
+    volume.check("full-bkp")
+    with (
+        context.works.begin("full-bkp", volume.name, Slots.FOREGROUND, volume.is_cancelled) as work,
+        volume.machine.begin(FULL_SYNC) as change,
+    ):
+        info = await volume.device().info()
+        world = context.runtime.world
+        async with await connect(world, context.settings.archive, COMMAND, context.me, context.timing) as connection:
+            backup = FullBackupRequest(
+                PeerKind.STORAGE,
+                volume.name,
+                info.size_lb,
+                world.now(),
+                bulk_bytes,
+                context.settings.sync_compress,
+            )
+            sender = FullBackupSender(connection, backup)
+            await _ask(sender, connection)
+            await request.accept()
+            await _run(volume, sender, backup, work, request)
+        await volume.save_state(STOPPED)
+        change.commit(STOPPED)
+    await _become_target(volume)
+    context.runtime.log.info(COMMAND, "succeeded", volume.name, connection.peer_id)
+
+
+async def _ask(sender: FullBackupSender, connection: Connection) -> None:
+    try:
+        await sender.ask()
+    except Refused as error:
+        raise Refused(f"not accepted by archive:{connection.peer_id}:{error.message}", error.hint) from error
+
+
+async def _run(
+    volume: StorageVolume, sender: FullBackupSender, backup: FullBackupRequest, work: Work, request: ControlRequest
+) -> None:
+    """From the accepted request until the archive has recorded the image."""
+    context = volume.context
+    size_bytes = backup.size_lb * LB_BYTES
+    work.total = size_bytes
+    context.runtime.log.info(
+        COMMAND, "started", volume.name, context.settings.archive, backup.size_lb, backup.bulk_bytes // LB_BYTES
+    )
+    gid_begin = 0
+    await volume.reset_log(gid_begin)
+    await sender.send_log_uuid(volume.uuid)
+    # From here on new writes are shipped while the image is being sent.
+    volume.start_service()
+    try:
+
+        def progress(done_bytes: int) -> None:
+            work.set_done(done_bytes)
+            request.progress(done_bytes, size_bytes, "bytes", "image")
+
+        rate = ScanRate(context.runtime.world, lambda: context.scan_limit.bytes_per_sec, volume.is_cancelled)
+        hooks = Hooks(progress, volume.is_cancelled, rate.pace)
+        fd = volume.device().open_data()
+        try:
+            await sender.send_image(_reader(fd, volume.name), _compress(backup.compress), hooks)
+        finally:
+            os.close(fd)
+        info, lsids = await volume.check_log()
+        if info.is_overflow:
+            raise BadState(f"overflow:{volume.name}:{volume.path}", "make the log device larger and repeat the backup")
+        record = await volume.records.take(lsids.latest, volume.max_pb(info.pbs), is_mergeable=False)
+        context.queue.push(volume.name)
+        await sender.send_snapshot(Snapshot(gid_begin, record.gid))
+    except BaseException:
+        volume.stop_service()
+        raise
+
+
+def _reader(fd: int, name: str) -> ReadAt:
+    def read_at(offset: int, buffer: memoryview) -> None:
+        while buffer:
+            try:
+                count = os.preadv(fd, [buffer], offset)
+            except OSError as error:
+                raise StorageFailure(f"cannot read the device of {name} at {offset}: {error.strerror}") from error
+            if count == 0:
+                raise StorageFailure(f"the device of {name} ends at {offset}", "was it made smaller?")
+            buffer = buffer[count:]
+            offset += count
+
+    return read_at
+
+
+def _compress(option: CompressOpt) -> Compress | None:
+    return None if option.type is CompressionType.NONE else partial(compress, option.type, option.level)
+
+
+async def _become_target(volume: StorageVolume) -> None:
+    """Stopped -> Target, without asking the device again: it has been watched since the reset."""
+    with volume.machine.begin(START_TARGET) as change:
+        await volume.save_state(TARGET)
+        change.commit()
+    volume.context.queue.push(volume.name)

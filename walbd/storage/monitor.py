@@ -1,0 +1,56 @@
+"""Watching a device for new log (servers.md section 3.5)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from walbd.device.device import LsidSet
+from walbd.model.error import WalbError
+
+if TYPE_CHECKING:
+    from walbd.storage.volume import StorageVolume
+
+# What arrives within this time is sent together.
+GATHER_SEC = 0.1
+# The longest time without looking, whatever events the device gives (W9).
+LOOK_SEC = 10.0
+
+
+class DeviceMonitor:
+    """One task per watched volume: queues the volume whenever its log has changed."""
+
+    def __init__(self, volume: StorageVolume) -> None:
+        self._volume = volume
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the device is watched."""
+        return self._task is not None
+
+    def start(self) -> None:
+        """Begins to watch; does nothing when it does already."""
+        if self._task is None:
+            self._volume.runtime.log.info("start monitoring", self._volume.name)
+            self._task = asyncio.create_task(self._run())
+
+    def stop(self) -> None:
+        """Ends watching."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self) -> None:
+        volume, world = self._volume, self._volume.runtime.world
+        seen: LsidSet | None = None
+        while True:
+            try:
+                seen = await volume.device().wait(seen, LOOK_SEC) if seen else await volume.device().lsids()
+                if volume.records.done.lsid < seen.latest or seen.oldest < seen.prev_written:
+                    volume.context.queue.push(volume.name, GATHER_SEC)
+                await world.sleep(GATHER_SEC)
+            except WalbError as error:
+                volume.runtime.log.warning("monitor", volume.name, error)
+                seen = None
+                await world.sleep(LOOK_SEC)

@@ -1,0 +1,170 @@
+"""One background task of a volume: sending its log to a proxy, and giving log free (servers.md sections 3.6, 3.7)."""
+
+from __future__ import annotations
+
+import os
+
+from walbd.device.device import DeviceInfo, LsidSet
+from walbd.model.error import BadState, Corrupted, PeerUnreachable, ProtocolViolation, Refused
+from walbd.model.transfer_plan import (
+    Transfer,
+    has_work,
+    plan_transfer,
+    remaining_mib,
+    removable_lsid,
+    wait_ms,
+    wants_implicit_snapshot,
+)
+from walbd.net.client import connect
+from walbd.net.stream import Hooks
+from walbd.net.wlog_transfer import COMMAND, WlogEnd, WlogRequest, WlogSender
+from walbd.server.background import Again, Outcome
+from walbd.server.stop_state import StopState
+from walbd.storage.context import Context
+from walbd.storage.proxies import Proxy
+from walbd.storage.states import BACKING_UP, STANDBY, START_STANDBY, START_TARGET, TARGET, WLOG_REMOVE, WLOG_SEND
+from walbd.storage.volume import StorageVolume
+from walbd.wlog.source import LogSource
+from walbd.wlog.super_sector import SuperSector, read_super_sector
+
+# How long a task waits for a state change that is under way.
+CHANGING_SEC = 0.1
+
+
+async def run_task(context: Context, name: str) -> Outcome:
+    """What the background queue runs for a volume. Raises for a failed attempt; it is repeated with growing delay."""
+    volume = context.volumes.find(name)
+    if volume is None or volume.failure or volume.stop_state is not StopState.NOT_STOPPING:
+        return None
+    state = volume.machine.state
+    if state in (START_STANDBY, START_TARGET):
+        return Again(CHANGING_SEC)
+    if state == STANDBY:
+        return await _remove_standby_log(volume)
+    if state == TARGET or state in BACKING_UP:
+        return await _send(volume)
+    return None
+
+
+async def _remove_standby_log(volume: StorageVolume) -> Outcome:
+    """A standby volume sends nothing: what the data device holds durably is given free."""
+    with volume.actions.running(WLOG_REMOVE):
+        info, lsids = await volume.device().info(), await volume.device().lsids()
+        if info.is_overflow:
+            raise BadState(f"overflow:{volume.name}:{volume.path}", "stop the volume and start it again as standby")
+        if lsids.oldest < lsids.prev_written:
+            await volume.device().set_oldest(lsids.prev_written)
+    return None
+
+
+async def _send(volume: StorageVolume) -> Outcome:
+    with volume.actions.running(WLOG_SEND):
+        info, lsids = await volume.check_log()
+        if not info.is_overflow:
+            return await _send_next(volume, info, lsids)
+    volume.runtime.log.error("StorageWorker", "overflow", volume.name, volume.path)
+    await volume.stop_for_overflow()
+    return None
+
+
+async def _send_next(volume: StorageVolume, info: DeviceInfo, lsids: LsidSet) -> Outcome:
+    """Sends one range of the log and says when the next may follow. A device that says nothing more leaves the next
+    task to its monitor."""
+    records, settings, world = volume.records, volume.context.settings, volume.runtime.world
+    await _give_free(volume, lsids)
+    await records.drop_sent()
+    if not has_work(records.done, lsids.permanent, len(records.queue)):
+        return Again(_wait_sec(volume, lsids, info)) if records.done.lsid < lsids.latest else None
+    newest = records.queue[-1] if records.queue else None
+    max_pb = volume.max_pb(info.pbs)
+    if wants_implicit_snapshot(newest, lsids.latest, settings.snapshot_interval_sec, world.now()):
+        await records.take(lsids.latest, max_pb, is_mergeable=True)
+    transfer = plan_transfer(records.done, records.queue, lsids.permanent, max_pb)
+    if transfer is None:
+        return Again(_wait_sec(volume, lsids, info))
+    if transfer.is_over_size:
+        volume.runtime.log.warning("MaxWlogSendPb is too small", max_pb, transfer.limit_lsid - records.done.lsid)
+    end_lsid = await _send_to_some_proxy(volume, info, transfer)
+    await records.advance(transfer, end_lsid)
+    lsids = await volume.device().lsids()
+    await _give_free(volume, lsids)
+    if records.queue:
+        return Again()
+    return Again(_wait_sec(volume, lsids, info)) if records.done.lsid < lsids.latest else None
+
+
+def _wait_sec(volume: StorageVolume, lsids: LsidSet, info: DeviceInfo) -> float:
+    remaining = remaining_mib(volume.records.done, lsids.latest, info.pbs)
+    return wait_ms(remaining, volume.context.settings.max_wlog_send_mib) / 1000
+
+
+async def _give_free(volume: StorageVolume, lsids: LsidSet) -> None:
+    """Lets the device reuse what has been sent and is on its data device. What a checkpoint still holds back follows
+    when the device tells of the checkpoint."""
+    lsid = removable_lsid(volume.records.done, lsids.prev_written)
+    if lsids.oldest < lsid:
+        await volume.device().set_oldest(lsid)
+
+
+async def _send_to_some_proxy(volume: StorageVolume, info: DeviceInfo, transfer: Transfer) -> int:
+    """Tries the available proxies in their order; returns the lsid that was reached and acknowledged. Raises
+    PeerUnreachable when none takes the log, Corrupted when the log cannot be read."""
+    log, proxies = volume.runtime.log, volume.context.proxies
+    for proxy in proxies.available():
+        try:
+            return await _send_to(volume, info, transfer, proxy)
+        except Refused as error:
+            log.warning("extractAndSendAndDeleteWlog", volume.name, proxy.address, error)
+        except (PeerUnreachable, ProtocolViolation) as error:
+            proxies.mark_failed(proxy, error)
+    raise PeerUnreachable(
+        f"extractAndSendAndDeleteWlog:There is no available proxy:{volume.name}",
+        "are the proxies running, and the volume started there?",
+    )
+
+
+async def _send_to(volume: StorageVolume, info: DeviceInfo, transfer: Transfer, proxy: Proxy) -> int:
+    context, world = volume.context, volume.runtime.world
+    begin_lsid = transfer.done.lsid
+    request = WlogRequest(
+        volume.name,
+        volume.uuid,
+        info.pbs,
+        info.salt,
+        info.size_lb,
+        begin_lsid,
+        max(1, transfer.limit_lsid - begin_lsid),
+    )
+    async with await connect(world, proxy.address, COMMAND, context.me, context.timing) as connection:
+        sender = WlogSender(connection)
+        await sender.ask(request)
+        fd = volume.device().open_log()
+        try:
+            super_sector = await world.run(read_super_sector, fd, info.pbs)
+            _check_same_log(volume, super_sector)
+            return await _send_log(volume, sender, LogSource(fd, super_sector, begin_lsid), transfer)
+        finally:
+            os.close(fd)
+
+
+async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource, transfer: Transfer) -> int:
+    def read(buffer: memoryview) -> int:
+        return source.read(buffer, transfer.limit_lsid)
+
+    def end() -> WlogEnd:
+        return WlogEnd(source.end_lsid, transfer.diff(source.end_lsid))
+
+    try:
+        await sender.send_log(read, end, Hooks(cancelled=volume.is_cancelled))
+    except Corrupted:
+        if source.bad_header is not None:
+            path = volume.folder.path / f"logpackheader-{source.end_lsid}"
+            await volume.runtime.world.run(volume.folder.files.save, path, source.bad_header)
+        raise
+    return source.end_lsid
+
+
+def _check_same_log(volume: StorageVolume, super_sector: SuperSector) -> None:
+    """The log may have been cleared since the device was asked."""
+    if super_sector.uuid != volume.uuid:
+        raise BadState(f"log of {volume.path} was cleared meanwhile:{volume.name}", "the transfer will be repeated")

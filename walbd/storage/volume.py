@@ -1,0 +1,222 @@
+"""A volume of walb-storage: its device, records and states (servers.md sections 3.1 to 3.4, 3.9)."""
+
+from __future__ import annotations
+
+from walbd.device.device import DeviceInfo, LsidSet, WalbDevice
+from walbd.device.resolve import resolve_device
+from walbd.model.error import AlreadyExists, BadState, WalbError
+from walbd.model.lsid_gid import LsidGid
+from walbd.model.transfer_plan import max_transfer_pb
+from walbd.model.uuid_text import UUID_BYTES, uuid_hex
+from walbd.server.state_machine import CLEAR
+from walbd.server.stop_state import StopMode
+from walbd.server.volume import Volume
+from walbd.server.volume_files import VolumeFolder, create_folder, remove_folder, volume_folder
+from walbd.storage.context import Context
+from walbd.storage.monitor import DeviceMonitor
+from walbd.storage.records import DONE, SnapshotRecords, initial_done, save_queue
+from walbd.storage.states import (
+    ACTIONS,
+    CLEAR_VOL,
+    MONITORED,
+    RESET,
+    RULES,
+    STANDBY,
+    START_STANDBY,
+    START_TARGET,
+    STATES,
+    STOP_STANDBY,
+    STOP_TARGET,
+    STOPPED,
+    SYNC_READY,
+    TARGET,
+)
+
+DEVICE_FOLDER = "/dev/walb/"
+
+
+class StorageVolume(Volume):
+    """One volume. Loading reads only files; the device is asked when it is needed, so that a device that is away fails
+    tasks and commands, not the volume."""
+
+    def __init__(
+        self,
+        name: str,
+        context: Context,
+        folder: VolumeFolder,
+        path: str,
+        records: SnapshotRecords,
+        uuid: bytes,
+        state: str,
+    ) -> None:
+        super().__init__(name, context.runtime, STATES, RULES, ACTIONS, state)
+        self.context = context
+        self.folder = folder
+        self.path = path
+        self.records = records
+        self.uuid = uuid
+        self.monitor = DeviceMonitor(self)
+        self._device: WalbDevice | None = None
+
+    def device(self) -> WalbDevice:
+        """The walb device. Raises NotFound while there is none of that name; looks again at each call until then."""
+        if self._device is None:
+            self._device = resolve_device(self.path, self.context.settings.socket_dir)
+        return self._device
+
+    def max_pb(self, pbs: int) -> int:
+        """The most log of one transfer."""
+        return max_transfer_pb(self.context.settings.max_wlog_send_mib, pbs)
+
+    async def check_log(self) -> tuple[DeviceInfo, LsidSet]:
+        """The device, after making sure that its log is the one our records speak of (8.5 R1, W26). Raises BadState."""
+        info, lsids = await self.device().info(), await self.device().lsids()
+        if info.uuid != self.uuid:
+            raise BadState(
+                f"log of {self.path} has uuid {uuid_hex(info.uuid)} instead of {uuid_hex(self.uuid)}:{self.name}",
+                "the log was cleared or the device replaced: reset-vol and a new backup of the volume",
+            )
+        self.records.check_follows(lsids.latest)
+        return info, lsids
+
+    def start_service(self) -> None:
+        """Begins to watch the device and queues a first task."""
+        self.monitor.start()
+        self.context.queue.push(self.name)
+
+    def stop_service(self) -> None:
+        """Ends watching and drops the queued task."""
+        self.monitor.stop()
+        self.context.queue.drop(lambda key: key == self.name)
+
+    async def start_target(self) -> None:
+        """Stopped -> Target."""
+        self.check("start target")
+        with self.machine.begin(START_TARGET) as change:
+            info, _ = await self.check_log()
+            if info.is_overflow:
+                raise BadState(f"overflow:{self.name}:{self.path}", "reset-vol, then hash-bkp or full-bkp")
+            await self.save_state(TARGET)
+            change.commit()
+        self.start_service()
+
+    async def start_standby(self) -> None:
+        """SyncReady -> Standby; an overflowed log is thrown away first."""
+        self.check("start standby")
+        with self.machine.begin(START_STANDBY) as change:
+            info = await self.device().info()
+            if info.is_overflow:
+                await self.reset_log(0)
+            await self.save_state(STANDBY)
+            change.commit()
+        self.start_service()
+
+    async def snapshot(self) -> int:
+        """An explicit snapshot of the device as it is now; durable when its gid is returned."""
+        self.check("snapshot")
+        info, lsids = await self.check_log()
+        if info.is_overflow:
+            raise BadState(f"overflow:{self.name}:{self.path}", "the log is lost: reset-vol and a new backup")
+        self.check("snapshot")
+        record = await self.records.take(lsids.latest, self.max_pb(info.pbs), is_mergeable=False)
+        if self.machine.state in MONITORED:
+            self.context.queue.push_force(self.name)
+        return record.gid
+
+    async def reset(self, gid: int) -> None:
+        """Stopped -> SyncReady: throws the log away. The state is durable first, so that a crash half-way leaves a
+        volume that must be backed up, never one that believes its log was sent (W25)."""
+        self.check("reset-vol")
+        with self.machine.begin(RESET) as change:
+            await self.save_state(SYNC_READY)
+            await self.reset_log(gid)
+            change.commit()
+
+    async def reset_log(self, gid: int) -> None:
+        """Clears the device's log (new uuid, lsids from 0), then our records."""
+        await self.device().reset_wal()
+        await self.records.reset(gid)
+        uuid = (await self.device().info()).uuid
+        await self.context.runtime.world.run(self.folder.save_uuid, "uuid", uuid)
+        self.uuid = uuid
+
+    async def clear(self) -> None:
+        """SyncReady -> Clear: forgets the volume; the device is not touched."""
+        self.check("clear-vol")
+        with self.machine.begin(CLEAR_VOL) as change:
+            await self.context.runtime.world.run(remove_folder, self.folder.files, self.folder.path)
+            change.commit()
+        if self._device is not None:
+            await self._device.close()
+        self.context.volumes.remove(self.name)
+
+    async def stop_for_overflow(self) -> None:
+        """Target -> Stopped: log was lost, there is nothing left to send."""
+        if self.machine.is_static and self.machine.state == TARGET:
+            with self.machine.begin(STOP_TARGET) as change:
+                self.stop_service()
+                await self.save_state(STOPPED)
+                change.commit()
+
+    def stop_transition(self, mode: StopMode) -> str | None:
+        return {TARGET: STOP_TARGET, STANDBY: STOP_STANDBY}.get(self.machine.state)
+
+    async def end_service(self, mode: StopMode) -> None:
+        self.stop_service()
+        await self.save_state(STOPPED if self.machine.state == STOP_TARGET else SYNC_READY)
+
+    async def save_state(self, state: str) -> None:
+        """Makes a static state durable."""
+        await self.context.runtime.world.run(self.folder.save_string, "state", state)
+
+
+def stored_path(device: WalbDevice, spec: str) -> str:
+    """What the file `path` holds: `/dev/walb/NAME` as the reference wants it, unless a control socket was named."""
+    return spec if "/" in spec else DEVICE_FOLDER + device.name
+
+
+async def init_volume(context: Context, name: str, spec: str) -> StorageVolume:
+    """Clear -> SyncReady. Raises AlreadyExists, NotFound when there is no such device."""
+    path = volume_folder(context.base, name)
+    if context.volumes.find(name) is not None:
+        state = context.volumes.state(name)
+        raise BadState(f"StateMachineTransaction:bad state:{state}:{CLEAR}:InitVol", f"volume {name} exists already")
+    device = resolve_device(spec, context.settings.socket_dir)
+    try:
+        await device.info()
+        device_path = stored_path(device, spec)
+        for volume in context.volumes:
+            if volume.path == device_path:
+                raise AlreadyExists(f"already used wdev:{device_path}:{volume.name}", "use another walb device")
+    finally:
+        await device.close()
+    files, now = context.runtime.world.files, context.runtime.world.now()
+
+    def fill(folder: VolumeFolder) -> None:
+        save_queue(folder, [], salt=0)
+        folder.save_string("path", device_path)
+        folder.save_string("state", SYNC_READY)
+        folder.save_record(DONE, initial_done(now))
+        folder.save_uuid("uuid", bytes(UUID_BYTES))
+
+    await context.runtime.world.run(create_folder, files, path, fill)
+    volume = await context.runtime.world.run(load_volume, context, name)
+    context.volumes.add(volume)
+    return volume
+
+
+def load_volume(context: Context, name: str) -> StorageVolume:
+    """The volume in BASE/name; blocks. Never raises a WalbError: a volume that cannot be read is marked failed."""
+    world = context.runtime.world
+    folder = VolumeFolder(world.files, context.base / name)
+    try:
+        path = folder.load_string("path")
+        records = SnapshotRecords.load(world, folder)
+        uuid, state = folder.load_uuid("uuid"), folder.load_state(STATES.static)
+        return StorageVolume(name, context, folder, path, records, uuid, state)
+    except WalbError as error:
+        records = SnapshotRecords(world, folder, LsidGid(), [])
+        volume = StorageVolume(name, context, folder, DEVICE_FOLDER + "unknown", records, bytes(UUID_BYTES), SYNC_READY)
+        hint = error.hint or f"restore the files of {folder.path} and restart, or remove it and start with init-vol"
+        volume.mark_failed(type(error)(error.message, hint))
+        return volume

@@ -1,0 +1,47 @@
+"""The files that a merge reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import FileIO
+from pathlib import Path
+
+from walbd._core import ffi, lib
+from walbd.model.error import NotFound, StorageFailure, WalbError
+from walbd.wdiff import codec as _codecs_of_the_core  # noqa: F401
+from walbd.wdiff.native import error_of, new_failure
+
+UUID_BYTES = 16
+
+
+def open_wdiff(path: Path) -> FileIO:
+    """Opens for reading; raises NotFound or StorageFailure naming the file."""
+    try:
+        return FileIO(path, "rb")
+    except FileNotFoundError as error:
+        raise NotFound(f"diff file {path} does not exist") from error
+    except OSError as error:
+        raise StorageFailure(f"cannot open {path}: {error.strerror}") from error
+
+
+class MergeInputs:
+    """Open files of one merge, oldest first, and the core's merge over them (`handle`, `failure`).
+
+    uuid: that of the files; all-zero means unknown and fits every other."""
+
+    def __init__(self, files: Sequence[FileIO], names: Sequence[str]) -> None:
+        """Raises Corrupted naming the file when a header is damaged or the uuids differ."""
+        self._files = list(files)
+        self._names = list(names)
+        self.failure = new_failure()
+        handle = lib.walb_wdiff_merge_new([file.fileno() for file in files], len(files), self.failure)
+        if not handle:
+            raise self.error()
+        self.handle = ffi.gc(handle, lib.walb_wdiff_merge_free)
+        uuid = bytearray(UUID_BYTES)
+        lib.walb_wdiff_merge_uuid(self.handle, ffi.from_buffer(uuid))
+        self.uuid = bytes(uuid)
+
+    def error(self, output: str = "diff") -> WalbError:
+        """The error of the call that just failed; `output` names what was written, if that failed."""
+        return error_of(self.failure, output, self._names)

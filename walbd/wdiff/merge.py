@@ -1,0 +1,95 @@
+"""Merging wdiff files to a stream of packs (wdiff-format.md sections 7 and 10)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from io import FileIO
+from pathlib import Path
+
+from walbd._core import ffi, lib
+from walbd.model.compression import CompressOpt
+from walbd.model.error import StorageFailure
+from walbd.wdiff.inputs import MergeInputs, open_wdiff
+from walbd.wdiff.native import Bytes
+from walbd.wdiff.pack_file import PackReceiver
+
+# More files than this are merged in stages, through temporary files without a name beside them.
+MAX_OPEN_INPUTS = 256
+STAGE_BUFFER_BYTES = 1 << 20
+
+
+class PackStream:
+    """What a merge gives, as packs back to back."""
+
+    def __init__(self, inputs: MergeInputs, compress: CompressOpt) -> None:
+        self._inputs = inputs
+        packer = lib.walb_wdiff_packer_new(inputs.handle, compress.type, compress.level, inputs.failure)
+        if not packer:
+            raise inputs.error()
+        self._packer = ffi.gc(packer, lib.walb_wdiff_packer_free)
+
+    def read(self, buffer: Bytes) -> int:
+        """Fills the buffer with the next bytes; returns how many, fewer than its size only at the end, 0 behind it.
+
+        Raises Corrupted naming file, offset and field, StorageFailure."""
+        view = ffi.from_buffer(buffer, require_writable=True)
+        n = int(lib.walb_wdiff_packer_read(self._packer, view, len(view), self._inputs.failure))
+        if n < 0:
+            raise self._inputs.error()
+        return n
+
+
+def open_inputs(paths: Sequence[Path]) -> MergeInputs:
+    """The merge of files, oldest first. Raises NotFound, StorageFailure, and Corrupted naming the file."""
+    files, names = [], []
+    groups = [paths[at : at + MAX_OPEN_INPUTS] for at in range(0, len(paths), MAX_OPEN_INPUTS)]
+    if len(groups) <= 1:
+        return MergeInputs([open_wdiff(path) for path in paths], [str(path) for path in paths])
+    for group in groups:
+        files.append(_stage(open_inputs(group), group[0].parent))
+        names.append(f"merge of {group[0]} to {group[-1].name}")
+    return MergeInputs(files, names)
+
+
+def _stage(inputs: MergeInputs, folder: Path) -> FileIO:
+    """The merge as a temporary file that vanishes when it is closed."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            write_sorted(inputs, CompressOpt(), file.fileno())
+            return FileIO(f"/proc/self/fd/{file.fileno()}", "rb")
+    except OSError as error:
+        raise StorageFailure(f"cannot merge in {folder}: {error.strerror}") from error
+
+
+def write_sorted(inputs: MergeInputs, compress: CompressOpt, fd: int) -> int:
+    """Writes a merge as a sorted wdiff file to an empty file (not synced); returns its size in bytes."""
+    stream = PackStream(inputs, compress)
+    receiver = PackReceiver(fd, inputs.uuid)
+    buffer = memoryview(bytearray(STAGE_BUFFER_BYTES))
+    while n := stream.read(buffer):
+        receiver.feed(buffer[:n])
+    return receiver.finish()
+
+
+class Merger:
+    """The merge of wdiff files as a stream of packs back to back: no file header, no end pack.
+
+    Memory depends on neither number nor size of the files. Stored bytes that are still a whole record are passed on as
+    they are when they are uncompressed or compressed at least as strongly as wanted. Hidden data are never read.
+    Blocks: call it through World.run.
+
+    uuid: that of the files, 16 bytes (all-zero: unknown)."""
+
+    def __init__(self, paths: Sequence[Path], compress: CompressOpt) -> None:
+        """Paths are oldest first. Raises NotFound, StorageFailure, and Corrupted naming the file, also when the files
+        are of different uuids."""
+        inputs = open_inputs(paths)
+        self.uuid = inputs.uuid
+        self._stream = PackStream(inputs, compress)
+
+    def read(self, buffer: Bytes) -> int:
+        """Fills the buffer with the next bytes; returns how many, fewer than its size only at the end, 0 behind it.
+
+        Raises Corrupted naming file, offset and field, StorageFailure."""
+        return self._stream.read(buffer)
