@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from walb_devices import BOUND_SEC, Pair, Server
 
+from tests.device.walb_devices import BOUND_SEC, Pair, Server
 from walbd.device import control
 from walbd.device.device import DeviceInfo, LsidSet
 from walbd.device.kernel_device import KernelDevice

@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from walb_devices import BOUND_SEC, Pair, RawClient, Server
 
+from tests.device.walb_devices import BOUND_SEC, Pair, RawClient, Server
 from walbd.device import nbd_protocol as nbd
 from walbd.device.nbd_client import NbdClient
 from walbd.model.error import PeerUnreachable, StorageFailure

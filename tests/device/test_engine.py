@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from walb_devices import BOUND_SEC, Pair
 
+from tests.device.walb_devices import BOUND_SEC, Pair
 from walbd._core import ffi
 from walbd.device.nbd_protocol import EIO
 from walbd.device.user.block_io import discard_pieces, write_pieces, zero_pieces

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from walb_devices import BOUND_SEC, Pair, Server
 
+from tests.device.walb_devices import BOUND_SEC, Pair, Server
 from walbd.device.command_line import Option, OptionError, parse_arguments, parse_number
 
 
