@@ -1,5 +1,5 @@
-#include <string.h>
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bytes.h"
