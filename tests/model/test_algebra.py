@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from notation import diff, diffs, names, snap, state
 
+from tests.model.notation import diff, diffs, names, snap, state
 from walbd.model.algebra import (
     Relation,
     apply,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from notation import diff_set, snap, state
 
+from tests.model.notation import diff_set, snap, state
 from walbd.model.archive_plan import (
     ReplicationStep,
     base_after_full_backup,

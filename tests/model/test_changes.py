@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from notation import diff, diff_set, names, snap, state
 
+from tests.model.notation import diff, diff_set, names, snap, state
 from walbd.model.changes import covered_by, ended_by, stranded, superseded, with_flag
 from walbd.model.error import NotFound
 from walbd.model.selection import mergeable_from, restorable

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notation import diff, diff_set, diffs, names
 
+from tests.model.notation import diff, diff_set, diffs, names
 from walbd.model.diff import Diff
 from walbd.model.diff_set import DiffSet
 from walbd.model.error import AlreadyExists, NotFound

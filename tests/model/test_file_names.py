@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notation import diff
 
+from tests.model.notation import diff
 from walbd.model.diff import Diff
 from walbd.model.error import WalbError
 from walbd.model.snapshot import Snapshot

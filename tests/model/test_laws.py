@@ -6,10 +6,10 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from chains import ALL_STEPS, History, histories, history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.model.chains import ALL_STEPS, History, histories, history
 from walbd.model.algebra import (
     Relation,
     apply,

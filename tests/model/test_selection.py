@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from notation import diff_set, names, snap, state
 
+from tests.model.notation import diff_set, names, snap, state
 from walbd.model.changes import superseded
 from walbd.model.diff_set import DiffSet
 from walbd.model.error import BadState, InvalidArgument, NotFound

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notation import TIME, diff, snap
 
+from tests.model.notation import TIME, diff, snap
 from walbd.model.address import Address
 from walbd.model.archive_info import ArchiveInfo
 from walbd.model.compression import CompressionType, CompressOpt

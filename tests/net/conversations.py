@@ -7,8 +7,7 @@ import random
 import zlib
 from dataclasses import dataclass, field
 
-from net_testing import SERVER, STORAGE
-
+from tests.net.net_testing import SERVER, STORAGE
 from walbd.model.compression import CompressionType, CompressOpt
 from walbd.model.diff import Diff
 from walbd.model.snapshot import Snapshot

@@ -9,8 +9,8 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
-from net_testing import until
 
+from tests.net.net_testing import until
 from walbd.model.address import Address
 from walbd.model.error import BadState, PeerUnreachable, Refused
 from walbd.net import blocking, control

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from net_testing import ARCHIVE, CONTROL, SERVER, MemoryNetwork, MemoryStream, until, world_on
 
+from tests.net.net_testing import ARCHIVE, CONTROL, SERVER, MemoryNetwork, MemoryStream, until, world_on
 from walbd.model.error import Corrupted, InvalidArgument, PeerUnreachable, ProtocolViolation, Refused
 from walbd.model.varint import Decoder
 from walbd.net import handshake

@@ -63,9 +63,8 @@ _scratch = _Scratch()
 
 
 def _snappy(_: int, data: Bytes) -> bytes | None:
-    src = ffi.from_buffer(data)
-    dst = _scratch.room(len(src))
-    size = lib.walb_snappy_compress(src, len(src), dst, len(src))
+    dst = _scratch.room(len(data))
+    size = lib.walb_snappy_compress(ffi.from_buffer(data), len(data), dst, len(data))
     return bytes(ffi.buffer(dst, size)) if size else None
 
 
@@ -94,9 +93,9 @@ def _unzstd(data: Bytes, size: int) -> bytes | None:
 
 
 def _unsnappy(data: Bytes, size: int) -> bytes | None:
-    src = ffi.from_buffer(data)
     dst = _scratch.room(size)
-    return bytes(ffi.buffer(dst, size)) if lib.walb_snappy_decompress(src, len(src), dst, size) == 0 else None
+    failed = lib.walb_snappy_decompress(ffi.from_buffer(data), len(data), dst, size)
+    return None if failed else bytes(ffi.buffer(dst, size))
 
 
 _COMPRESS: dict[int, Callable[[int, Bytes], bytes | None]] = {

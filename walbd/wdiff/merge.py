@@ -34,8 +34,9 @@ class PackStream:
         """Fills the buffer with the next bytes; returns how many, fewer than its size only at the end, 0 behind it.
 
         Raises Corrupted naming file, offset and field, StorageFailure."""
-        view = ffi.from_buffer(buffer, require_writable=True)
-        n = int(lib.walb_wdiff_packer_read(self._packer, view, len(view), self._inputs.failure))
+        place = ffi.from_buffer(buffer, require_writable=True)
+        with place:
+            n = int(lib.walb_wdiff_packer_read(self._packer, place, len(place), self._inputs.failure))
         if n < 0:
             raise self._inputs.error()
         return n
