@@ -12,9 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.wdiff.test_merge import HISTORIES, write_files, write_sorted
 from tests.wdiff.wdiff_oracle import DISCARD, NORMAL, ZERO, Io
-from tests.wdiff.wdiff_testing import CHUNKS, HISTORY, apply, convert, make_log, merge, receive, replay, to_write
+from tests.wdiff.wdiff_testing import (
+    CHUNKS,
+    HISTORIES,
+    HISTORY,
+    apply,
+    convert,
+    make_log,
+    merge,
+    receive,
+    replay,
+    to_write,
+    write_files,
+    write_sorted,
+)
 from tests.wlog.log_strategies import DEVICE_LB
 from walbd.model.error import BadState, Cancelled, Corrupted, StorageFailure
 from walbd.wdiff.apply import ApplyStats, Discard, apply_wdiffs

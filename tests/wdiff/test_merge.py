@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,40 +18,17 @@ from tests.wdiff.wdiff_oracle import (
     ZERO,
     Io,
     Stored,
-    indexed,
     normalised,
     parse_packs,
     parse_stream,
     sorted_file,
 )
-from tests.wdiff.wdiff_testing import HISTORY, UUID, convert, make_log, merge, receive, to_write
+from tests.wdiff.wdiff_testing import HISTORIES, UUID, merge, receive, write_files, write_sorted
 from walbd.model.compression import CompressionType, CompressOpt
 from walbd.model.error import Corrupted, NotFound
 from walbd.wdiff import merge as merge_module
 from walbd.wdiff.codec import decompress
 from walbd.wdiff.merge import Merger
-
-HISTORIES = st.lists(st.tuples(HISTORY, st.booleans()), min_size=1, max_size=5)
-
-
-def write_sorted(path: Path, ios: Sequence[Io], uuid: bytes = UUID, per_pack: int = 127) -> Path:
-    path.write_bytes(sorted_file(uuid, [Stored.of(io) for io in ios], per_pack))
-    return path
-
-
-def write_files(folder: Path, histories: list[tuple[list[Io], bool]]) -> tuple[list[Path], list[Io]]:
-    """One file for each history, sorted or indexed, and all records of all files in order."""
-    paths, records = [], []
-    for number, (history, is_indexed) in enumerate(histories):
-        path = folder / f"{number}.wdiff"
-        if is_indexed:
-            convert(path, make_log([to_write(io) for io in history])[0])
-            records += indexed(history)
-        else:
-            write_sorted(path, normalised(history), per_pack=7)
-            records += normalised(history)
-        paths.append(path)
-    return paths, records
 
 
 @given(histories=HISTORIES, chunk=st.sampled_from([1, 1000, 1 << 20]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cramjam
 
@@ -167,7 +167,3 @@ def parse_packs(stream: bytes) -> list[list[Stored]]:
 def parse_stream(stream: bytes) -> list[Io]:
     """The decoded records of a stream of packs."""
     return [record.decoded() for records in parse_packs(stream) for record in records]
-
-
-def damaged(record: Stored, **fields: int) -> Stored:
-    return replace(record, **fields)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from tests.wdiff.wdiff_oracle import DISCARD, Io
+from tests.wdiff.wdiff_oracle import DISCARD, Io, Stored, indexed, normalised, sorted_file
 from tests.wlog.log_oracle import PackWriter, Write
 from tests.wlog.log_strategies import DEVICE_LB
 from walbd.model.compression import CompressOpt
@@ -99,3 +99,24 @@ def to_write(io: Io) -> Write:
 
 
 HISTORY = st.lists(make_ios(), max_size=25)
+HISTORIES = st.lists(st.tuples(HISTORY, st.booleans()), min_size=1, max_size=5)
+
+
+def write_sorted(path: Path, ios: Sequence[Io], uuid: bytes = UUID, per_pack: int = 127) -> Path:
+    path.write_bytes(sorted_file(uuid, [Stored.of(io) for io in ios], per_pack))
+    return path
+
+
+def write_files(folder: Path, histories: list[tuple[list[Io], bool]]) -> tuple[list[Path], list[Io]]:
+    """One file for each history, sorted or indexed, and all records of all files in order."""
+    paths, records = [], []
+    for number, (history, is_indexed) in enumerate(histories):
+        path = folder / f"{number}.wdiff"
+        if is_indexed:
+            convert(path, make_log([to_write(io) for io in history])[0])
+            records += indexed(history)
+        else:
+            write_sorted(path, normalised(history), per_pack=7)
+            records += normalised(history)
+        paths.append(path)
+    return paths, records
