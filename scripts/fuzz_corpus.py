@@ -20,9 +20,11 @@ sys.path.insert(0, str(ROOT))
 from tests.wdiff.wdiff_oracle import DISCARD, NORMAL, ZERO, Io, normalised  # noqa: E402
 from tests.wdiff.wdiff_testing import convert, make_log, merge, receive, to_write, write_sorted  # noqa: E402
 from walbd._core import ffi, lib  # noqa: E402
+from walbd.storage.queue_file import encode_queue  # noqa: E402
 from walbd.wlog.log_file import LogFileHeader, LogFileWriter  # noqa: E402
 from walbd.wlog.super_sector import SuperSector  # noqa: E402
 
+RECORD_HEADER_BYTES = 16
 UUID = bytes(range(16))
 SALT = 0x12345678
 TEXT = b"some words that repeat, " * 64
@@ -91,6 +93,13 @@ def snappy_blocks() -> Iterator[bytes]:
         yield bytes(ffi.buffer(packed, lib.walb_snappy_compress(data, len(data), packed, len(data))))
 
 
+def queue_files() -> Iterator[bytes]:
+    records = [TEXT[:length] for length in (10, 11, 40)]
+    for chosen in (records, records[:1], []):
+        file = encode_queue(chosen, SALT)
+        yield file[: len(file.rstrip(b"\0")) + RECORD_HEADER_BYTES]
+
+
 def write_lists() -> Iterator[bytes]:
     """Ring, limits, then 8 bytes for each write, as fuzz_wlog_build reads them."""
     rnd = random.Random(2)
@@ -104,6 +113,7 @@ def corpus(folder: Path) -> dict[str, list[bytes]]:
     return {
         "checksum": [TEXT[:101], NOISE[:512]],
         "log_pack": list(log_packs()),
+        "queue_file": list(queue_files()),
         "snappy": list(snappy_blocks()),
         "super_sector": list(supers()),
         "wdiff_from_log": logs[:2],
