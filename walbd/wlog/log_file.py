@@ -93,6 +93,11 @@ class LogFileReader:
         """Of the block at end_lsid."""
         return self._header_offset + HEADER_BYTES + (self.end_lsid - self.header.begin_lsid) * self.header.pbs
 
+    @property
+    def is_complete(self) -> bool:
+        """The file was read up to its end block."""
+        return self._is_complete
+
     def chunks(self) -> Iterator[memoryview]:
         """The log of the file, verified, in pieces of at most 1 MiB: header blocks and data, without the end block.
 
