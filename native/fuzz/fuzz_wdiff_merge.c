@@ -1,10 +1,11 @@
-/* Two files merged, older first: applied to an image, and as a stream of packs, against their records applied one by one.
+/* Two files merged, older first: applied to an image, seen as a virtual one, and as a stream of packs, against their
+ * records applied one by one.
  * Input: 4 bytes length of the older file, then both. */
 #include "wdiff_reading.h"
-#include "wdiff_apply.h"
 #include "wdiff_pack.h"
+#include "wdiff_virtual.h"
 
-enum { IMAGE_LB = 512, CHUNK_BYTES = 10000, IMAGE_BYTES = IMAGE_LB * 512 };
+enum { CHUNK_BYTES = 10000 };
 
 static int put_record(void *context, const walb_wdiff_record *r, const uint8_t *data)
 {
@@ -20,11 +21,11 @@ static int put_record(void *context, const walb_wdiff_record *r, const uint8_t *
 }
 
 /* The merge as a stream of packs into a file: what it gives verifies. Returns the file, or -1 when the merge fails. */
-static int pack(const int *fds, size_t n, int codec)
+static int pack(const int *fds, size_t n, int codec, uint32_t max_io_lb)
 {
     static uint8_t chunk[CHUNK_BYTES];
     walb_failure f;
-    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, n, &f);
+    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, n, max_io_lb, &f);
     walb_wdiff_packer *p;
     walb_wdiff_verifier v;
     uint8_t header[WALB_WDIFF_FILE_HEADER_BYTES], uuid[16];
@@ -53,47 +54,52 @@ static int pack(const int *fds, size_t n, int codec)
     return -1;
 }
 
-/* The merge applied to an image full of a5. Returns 0 or a failure. */
-static int apply(const int *fds, size_t n, uint8_t *image)
+/* The merge over an image full of IMAGE_FILL, without applying it. Returns 0 or a failure. */
+static int see(const int *fds, uint8_t *image)
 {
-    static int fd = -1;
+    static int base = -1;
     walb_failure f;
-    walb_wdiff_merge *m;
-    walb_wdiff_apply *a;
-    uint64_t done_lb;
-    int result;
+    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, WALB_WDIFF_MAX_IO_LB, &f);
+    walb_wdiff_virtual *v;
+    int64_t got, done = 0;
 
-    if (fd < 0)
-        fd = memfd_create("image", 0);
-    memset(image, 0xa5, IMAGE_BYTES);
-    MUST(fd >= 0 && pwrite(fd, image, IMAGE_BYTES, 0) == IMAGE_BYTES);
-    m = walb_wdiff_merge_new(fds, n, &f);
     if (!m)
         return -1;
-    a = walb_wdiff_apply_new(m, fd, IMAGE_LB, WALB_DISCARD_ZERO, &f);
-    MUST(a);
-    while ((result = walb_wdiff_apply_step(a, &done_lb, &f)) > 0)
-        ;
-    walb_wdiff_apply_free(a);
+    if (base < 0) {
+        base = memfd_create("base", 0);
+        memset(image, IMAGE_FILL, IMAGE_BYTES);
+        MUST(base >= 0 && write(base, image, IMAGE_BYTES) == IMAGE_BYTES);
+    }
+    v = walb_wdiff_virtual_new(m, base, 1, IMAGE_BYTES, &f);
+    MUST(v);
+    while ((got = walb_wdiff_virtual_read(v, image + done, done + CHUNK_BYTES < IMAGE_BYTES ? CHUNK_BYTES : IMAGE_BYTES - done,
+                                          &f)) > 0)
+        done += got;
+    MUST(got < 0 || done == IMAGE_BYTES);
+    walb_wdiff_virtual_free(v);
     walb_wdiff_merge_free(m);
-    MUST(lseek(fd, 0, SEEK_END) == IMAGE_BYTES && pread(fd, image, IMAGE_BYTES, 0) == IMAGE_BYTES);
-    return result;
+    return (int)got;
 }
 
 static void check(const int *fds, int codec, int same_uuid)
 {
-    static uint8_t plain[IMAGE_BYTES], merged[IMAGE_BYTES], packed[IMAGE_BYTES];
+    static uint8_t plain[IMAGE_BYTES], merged[IMAGE_BYTES], packed[IMAGE_BYTES], seen[IMAGE_BYTES];
     int is_good, result, fd;
+    walb_failure f;
 
-    memset(plain, 0xa5, sizeof plain);
+    memset(plain, IMAGE_FILL, sizeof plain);
     is_good = read_wdiff(fds[0], put_record, plain) == 0 && read_wdiff(fds[1], put_record, plain) == 0;
-    result = apply(fds, 2, merged);
-    fd = pack(fds, 2, codec);
+    result = apply_merge(walb_wdiff_merge_new(fds, 2, 0, &f), merged);
+    fd = pack(fds, 2, codec, WALB_WDIFF_MAX_IO_LB);
     MUST(!is_good || !same_uuid || result == 0);
     if (is_good && result == 0)
         MUST(memcmp(plain, merged, sizeof plain) == 0 && fd >= 0);
+    if (result == 0)
+        MUST(see(fds, seen) == 0 && memcmp(merged, seen, sizeof merged) == 0);
+    else
+        see(fds, seen);
     if (fd >= 0 && result == 0)
-        MUST(apply(&fd, 1, packed) == 0 && memcmp(merged, packed, sizeof merged) == 0);
+        MUST(apply_merge(walb_wdiff_merge_new(&fd, 1, 0, &f), packed) == 0 && memcmp(merged, packed, sizeof merged) == 0);
     if (fd >= 0)
         close(fd);
 }

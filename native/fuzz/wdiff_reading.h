@@ -7,15 +7,18 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "wdiff_apply.h"
 #include "wdiff_input.h"
 #include "wdiff_read.h"
+
+enum { IMAGE_LB = 512, IMAGE_BYTES = IMAGE_LB * 512, IMAGE_FILL = 0xa5 };
 
 /* A file in memory that holds the bytes. */
 static inline int file_of(const uint8_t *data, size_t size)
 {
     int fd = memfd_create("wdiff", 0);
 
-    MUST(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+    MUST(fd >= 0 && (size == 0 || write(fd, data, size) == (ssize_t)size));
     return fd;
 }
 
@@ -70,6 +73,31 @@ static inline int read_wdiff(int fd, wdiff_visit visit, void *context)
 static inline int visit_nothing(void *context, const walb_wdiff_record *r, const uint8_t *data)
 {
     return 0;
+}
+
+/* Applies a merge, which it frees, to an image full of IMAGE_FILL. Returns 0 or a failure. */
+static inline int apply_merge(walb_wdiff_merge *m, uint8_t *image)
+{
+    static int fd = -1;
+    walb_failure f;
+    walb_wdiff_apply *a;
+    uint64_t done_lb;
+    int result;
+
+    if (!m)
+        return -1;
+    if (fd < 0)
+        fd = memfd_create("image", 0);
+    memset(image, IMAGE_FILL, IMAGE_BYTES);
+    MUST(fd >= 0 && pwrite(fd, image, IMAGE_BYTES, 0) == IMAGE_BYTES);
+    a = walb_wdiff_apply_new(m, fd, IMAGE_LB, WALB_DISCARD_ZERO, &f);
+    MUST(a);
+    while ((result = walb_wdiff_apply_step(a, &done_lb, &f)) > 0)
+        ;
+    walb_wdiff_apply_free(a);
+    walb_wdiff_merge_free(m);
+    MUST(lseek(fd, 0, SEEK_END) == IMAGE_BYTES && pread(fd, image, IMAGE_BYTES, 0) == IMAGE_BYTES);
+    return result;
 }
 
 #endif
