@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from tests.wlog.log_oracle import Write
 from tests.wlog.pack_builder import PackBuilder
 from walbd._core import ffi
 from walbd.model.compression import CompressOpt
-from walbd.wdiff.indexed import LogToIndexedWdiff
-from walbd.wdiff.merge import open_inputs, write_sorted
+from walbd.wdiff.builder import LogOptions
+from walbd.wdiff.indexed import LogToIndexedWdiff, log_to_indexed
+from walbd.wdiff.merge import merge_to_file
 from walbd.wdiff.reader import WdiffReader
+from walbd.wdiff.sorted import log_to_sorted
+from walbd.wlog.log_file import LogFileHeader, end_block
 from walbd.wlog.super_sector import SuperSector
 
 LB = 512
@@ -26,7 +30,7 @@ MAX_IO_LB = 2048
 POOL_BYTES = 4 << 20
 NOISE = random.Random(1).randbytes(POOL_BYTES)
 TEXT = b"".join(b"line %d of a text, " % i for i in range(POOL_BYTES // 20))
-CODECS = [CompressOpt.parse(text) for text in ("none:0:1", "snappy:0:1", "snappy:0:1", "snappy:0:1", "lz4:0:1")]
+CODECS = [CompressOpt.parse(text) for text in ("none:0:1", "snappy:0:1", "snappy:0:1", "snappy:0:2", "lz4:0:1")]
 
 
 class MemoryFiles:
@@ -157,31 +161,42 @@ def read_ring(fd: int, sector: SuperSector, lsid: int, n_pb: int) -> bytes:
 
 
 def diffs_of(history: History, files: MemoryFiles) -> list[Path]:
-    """The log as indexed diffs, cut at random packs and fed in random pieces."""
+    """The log as diffs, cut at random packs: fed in random pieces, or as a log file to an indexed or sorted one."""
     rnd = random.Random(history.seed ^ 2)
     packs = packs_of(history, files)
     cuts = sorted(rnd.sample(range(1, len(packs)), min(len(packs) - 1, rnd.choice((0, 1, 2, 4)))))
     lsid, paths = history.begin_lsid, []
     for begin, end in pairwise([0, *cuts, len(packs)]):
-        log = b"".join(packs[begin:end])
         fd, path = files.new()
-        converter = LogToIndexedWdiff(fd, UUID, history.pbs, history.seed & 0xFFFFFFFF, lsid)
-        step = rnd.choice((len(log), 1 + rnd.randrange(100000)))
-        for at in range(0, len(log), max(1, step)):
-            converter.feed(log[at : at + step])
-        lsid = converter.finish().end_lsid
+        convert = rnd.choice((feed, feed, from_file))
+        lsid = convert(history, b"".join(packs[begin:end]), lsid, fd, files, rnd)
         paths.append(path)
     assert lsid == history.begin_lsid + sum(len(pack) for pack in packs) // history.pbs
     return paths
 
 
+def feed(history: History, log: bytes, lsid: int, fd: int, _: MemoryFiles, rnd: random.Random) -> int:
+    """The log cut anywhere; returns its end lsid."""
+    converter = LogToIndexedWdiff(fd, UUID, history.pbs, history.seed & 0xFFFFFFFF, lsid)
+    step = rnd.choice((len(log), 1 + rnd.randrange(100000)))
+    for at in range(0, len(log), max(1, step)):
+        converter.feed(log[at : at + step])
+    return converter.finish().end_lsid
+
+
+def from_file(history: History, log: bytes, lsid: int, fd: int, files: MemoryFiles, rnd: random.Random) -> int:
+    """The log from a log file, several threads; returns its end lsid."""
+    _, path = files.new()
+    salt = history.seed & 0xFFFFFFFF
+    path.write_bytes(LogFileHeader(history.pbs, salt, UUID, lsid).pack() + log + end_block(history.pbs, salt))
+    options = LogOptions(max_io_lb=rnd.choice((MAX_IO_LB, MAX_IO_LB, 0, 3)), threads=2)
+    with FileIO(path) as stream:
+        return rnd.choice((log_to_sorted, log_to_indexed))([stream], fd, options).end_lsid
+
+
 def merge_to(paths: Sequence[Path], compress: CompressOpt, files: MemoryFiles) -> Path:
     fd, path = files.new()
-    inputs = open_inputs(paths)
-    try:
-        write_sorted(inputs, compress, fd)
-    finally:
-        inputs.close()
+    merge_to_file(paths, fd, compress)
     return path
 
 
