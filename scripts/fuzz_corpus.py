@@ -112,6 +112,7 @@ def corpus(folder: Path) -> dict[str, list[bytes]]:
     logs = list(log_files())
     return {
         "checksum": [TEXT[:101], NOISE[:512]],
+        "hash": [TEXT[:1001], NOISE[:520]],
         "log_pack": list(log_packs()),
         "queue_file": list(queue_files()),
         "snappy": list(snappy_blocks()),

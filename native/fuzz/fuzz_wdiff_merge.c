@@ -72,9 +72,11 @@ static int see(const int *fds, uint8_t *image)
     }
     v = walb_wdiff_virtual_new(m, base, 1, IMAGE_BYTES, &f);
     MUST(v);
-    while ((got = walb_wdiff_virtual_read(v, image + done, done + CHUNK_BYTES < IMAGE_BYTES ? CHUNK_BYTES : IMAGE_BYTES - done,
-                                          &f)) > 0)
-        done += got;
+    do {
+        size_t room = done + CHUNK_BYTES < IMAGE_BYTES ? CHUNK_BYTES : (size_t)(IMAGE_BYTES - done);
+        got = walb_wdiff_virtual_read(v, image + done, room, &f);
+        done += got > 0 ? got : 0;
+    } while (got > 0);
     MUST(got < 0 || done == IMAGE_BYTES);
     walb_wdiff_virtual_free(v);
     walb_wdiff_merge_free(m);

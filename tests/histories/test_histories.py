@@ -22,6 +22,7 @@ from tests.histories.history import (
 )
 from walbd.model.compression import CompressOpt
 from walbd.wdiff.apply import Discard, apply_wdiffs
+from walbd.wdiff.virtual import VirtualImage
 
 # WALB_HISTORIES is for running the long run in pieces.
 N_HISTORIES = int(os.environ.get("WALB_HISTORIES", "100000" if IS_LONG else "1000"))
@@ -53,6 +54,19 @@ def applied(history: History, paths: list[Path], files: MemoryFiles) -> bytes:
     return os.pread(fd, history.size_lb * LB + 1, 0)
 
 
+def seen(history: History, paths: list[Path], files: MemoryFiles) -> bytes:
+    """The virtual image over the volume, read in random pieces."""
+    fd, _ = files.new()
+    os.pwrite(fd, history.before(), 0)
+    size = history.size_lb * LB
+    room = random.Random(history.seed ^ 5).choice((size + 1, 4097 + size // 9))
+    buffer, parts = memoryview(bytearray(room)), []
+    with VirtualImage(fd, paths, size) as image:
+        while n := image.read(buffer):
+            parts.append(bytes(buffer[:n]))
+    return b"".join(parts)
+
+
 def check(history: History, files: MemoryFiles) -> None:
     diffs = diffs_of(history, files)
     expected = history.after()
@@ -62,6 +76,7 @@ def check(history: History, files: MemoryFiles) -> None:
         at_once = merge_to(diffs, NONE, files)
         assert records_of(at_once) == records_of(merged[0])
         assert applied(history, [at_once], files) == expected
+    assert seen(history, diffs if history.seed % 2 else merged, files) == expected
 
 
 def check_all(check_one: Callable[[History], None], files: MemoryFiles, first: int, count: int) -> None:
