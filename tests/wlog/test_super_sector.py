@@ -99,6 +99,11 @@ def test_each_rule_is_checked(block: bytes, what: str) -> None:
         SuperSector.parse(block, 512, MIB)
 
 
+def test_errors_name_the_log_device(device: IO[bytes]) -> None:
+    with pytest.raises(Corrupted, match=r"^/dev/x: super sector: offset 4096: sector type 13107"):
+        read_super_sector(device.fileno(), 512, "/dev/x")
+
+
 def test_an_overflown_device_is_read() -> None:
     value = replace(EXAMPLE_VALUE, oldest_lsid=0, written_lsid=10**9)
     assert SuperSector.parse(value.pack(), 512, MIB) == value

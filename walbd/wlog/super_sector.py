@@ -72,15 +72,15 @@ class SuperSector:
         return bytes(block)
 
     @classmethod
-    def parse(cls, block: bytes, pbs: int, ldev_size_bytes: int) -> SuperSector:
-        """Decodes and checks a block of pbs bytes; every rule of section 3. Raises Corrupted with the place in the log
-        device and the rule broken."""
+    def parse(cls, block: bytes, pbs: int, ldev_size_bytes: int, name: str = "log device") -> SuperSector:
+        """Decodes and checks a block of pbs bytes; every rule of section 3. Raises Corrupted with the log device's
+        name, the place in it and the rule broken."""
         check_pbs(pbs)
         if len(block) != pbs:
-            raise Corrupted(f"super sector: offset {RESERVED_BYTES + len(block)}: block cut short")
+            raise Corrupted(f"{name}: super sector: offset {RESERVED_BYTES + len(block)}: block cut short")
         raw, failure = ffi.new("walb_log_super *"), ffi.new("walb_failure *")
         if lib.walb_log_super_parse(block, pbs, ldev_size_bytes, raw, failure):
-            raise Corrupted(f"super sector: {ffi.string(failure.text).decode()}")
+            raise Corrupted(f"{name}: super sector: {ffi.string(failure.text).decode()}")
         return cls(
             raw.pbs, raw.salt, bytes(raw.uuid), ffi.string(raw.name).decode(), raw.ring_size_pb, raw.oldest_lsid,
             raw.written_lsid, raw.device_size_lb,
@@ -99,22 +99,22 @@ def physical_block_size(fd: int) -> int | None:
     return int(struct.unpack("=I", fcntl.ioctl(fd, _BLKPBSZGET, bytes(4)))[0])
 
 
-def read_super_sector(fd: int, pbs: int | None = None) -> SuperSector:
+def read_super_sector(fd: int, pbs: int | None = None, name: str = "log device") -> SuperSector:
     """Reads and checks the super sector of a log device.
 
     pbs None means: what a block device reports, or what the sector in a regular file says (it lies at the same byte
-    whatever the block size). Raises Corrupted, StorageFailure.
+    whatever the block size). Raises Corrupted, StorageFailure, which begin with the name.
     """
     try:
         size_bytes = device_size_bytes(fd)
         block = os.pread(fd, max(PHYSICAL_BLOCK_SIZES), RESERVED_BYTES)
         use = pbs or physical_block_size(fd)
     except OSError as error:
-        raise StorageFailure(f"cannot read the super sector: {error.strerror}") from error
+        raise StorageFailure(f"{name}: cannot read the super sector: {error.strerror}") from error
     if use is None:
         (said,) = _PHYSICAL_BS.unpack_from(block.ljust(max(PHYSICAL_BLOCK_SIZES), b"\0"), _PHYSICAL_BS_OFFSET)
         use = said if said in PHYSICAL_BLOCK_SIZES else min(PHYSICAL_BLOCK_SIZES)
-    return SuperSector.parse(block[:use], use, size_bytes)
+    return SuperSector.parse(block[:use], use, size_bytes, name)
 
 
 def write_super_sector(fd: int, super_sector: SuperSector, *, sync: bool = True) -> None:

@@ -17,7 +17,7 @@ MIN_RING_PB = 64
 def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
     """Verifies the pair, redoes what the data device lacks, and returns the super sector as it is on disk now (but for
     the name, which the next super write stores) and the overflow flag. Blocks."""
-    sector = read_super_sector(files.log_fd, files.physical_block_bytes())
+    sector = read_super_sector(files.log_fd, files.physical_block_bytes(), files.ldev_path)
     if sector.ring_size_pb < MIN_RING_PB:
         raise InvalidArgument(
             f"log device {files.ldev_path} has room for {sector.ring_size_pb} blocks of log only",
