@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.wdiff.wdiff_oracle import NORMAL, ZERO, Io, Stored, sorted_file
 from tests.wdiff.wdiff_testing import UUID, convert
-from tests.wlog.log_oracle import EXIST, PADDING, PackWriter, Write
+from tests.wlog.log_oracle import EXIST, PADDING, PackWriter, Write, parse_log
 from walbd.storage.queue_file import decode_queue, encode_queue
 from walbd.wdiff.reader import WdiffReader
 from walbd.wlog.log_file import LogFileHeader, LogFileReader, LogFileWriter
@@ -67,7 +67,10 @@ def read_wdiff(file: MemoryFile) -> object:
 
 def read_log_file(file: MemoryFile) -> object:
     reader = LogFileReader(io.BytesIO(os.pread(file.fd, 1 << 20, 0)))
-    return reader.header, [bytes(chunk) for chunk in reader.chunks()]
+    log = b"".join(bytes(chunk) for chunk in reader.chunks())
+    header = reader.header
+    # Without what padding and the rest of blocks hold: that is passed on as it comes.
+    return header, list(parse_log(log, header.pbs, header.salt, header.begin_lsid))
 
 
 def read_queue(file: MemoryFile) -> object:
