@@ -123,6 +123,7 @@ class ProxyCommands:
         queues = [volume.queue(archive)] if archive else list(volume.queues.values())
         for queue in queues:
             queue.clear_error()
+            self._context.lost_archives.forget(queue.info.address)
         names = {queue.name for queue in queues}
         volume.push_tasks()
         self._context.queue.kick(lambda key: key.volume == volume.name and key.archive in names)

@@ -14,9 +14,17 @@ from walbd.model.diff import Diff
 from walbd.model.diff_set import DiffSet
 from walbd.model.error import InvalidArgument, StorageFailure
 from walbd.server.log import Log
-from walbd.world.files import Files
+from walbd.world.files import FOLDER_MODE, Files
 
 SUFFIX = ".wdiff"
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those above that are missing. Raises StorageFailure."""
+    try:
+        path.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailure(f"cannot create {path}: {error.strerror}") from error
 
 
 class DiffFolder:
@@ -28,8 +36,11 @@ class DiffFolder:
         self.diffs = DiffSet()
 
     def load(self, log: Log) -> None:
-        """Reads the folder. A name that is no diff, or a second file of one diff, is left alone and reported (W1, W6).
-        Blocks; raises StorageFailure."""
+        """Reads the folder, which is made when a crash or an accident has left it out. A name that is no diff, or a
+        second file of one diff, is left alone and reported (W1, W6). Blocks; raises StorageFailure."""
+        if not self.path.exists():
+            log.warning("made a missing directory", self.path)
+            make_folder(self.path)
         self.diffs = DiffSet()
         try:
             names = sorted(entry.name for entry in os.scandir(self.path) if entry.is_file(follow_symlinks=False))
@@ -70,6 +81,14 @@ class DiffFolder:
         for diff in found:
             self.diffs.remove(diff)
         return found
+
+    def missing(self, diffs: Iterable[Diff]) -> list[Diff]:
+        """Those whose files are gone; blocks."""
+        return [diff for diff in diffs if not self.file(diff).exists()]
+
+    def without(self, diffs: Iterable[Diff]) -> list[Diff]:
+        """Those that are not in the set."""
+        return [diff for diff in diffs if diff not in self.diffs]
 
     def forget_sent(self, diffs: Iterable[Diff]) -> list[Diff]:
         """As `forget`, except for diffs that were replaced while they were being sent: those stay."""
