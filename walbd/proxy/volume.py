@@ -139,6 +139,7 @@ class ProxyVolume(Volume):
         with self.machine.begin(ADD_ARCHIVE_INFO) as change:
             if name in self.queues:
                 await run(volume_files.save_info, self.folder, name, info)
+                self.context.lost_archives.forget(self.queues[name].info.address)
                 self.queues[name].info = info
             else:
                 await run(self._create if change.begin == CLEAR else self._add, name, info)
@@ -175,7 +176,7 @@ class ProxyVolume(Volume):
                 await self._remove()
             else:
                 await self.runtime.world.run(volume_files.delete_info, self.folder, name)
-            del self.queues[name]
+            self.context.lost_archives.forget(self.queues.pop(name).info.address)
             self.actions.remove(name)
             change.commit(CLEAR if is_last else STOPPED)
         if is_last:
@@ -222,9 +223,7 @@ async def load_volume(context: Context, name: str) -> ProxyVolume:
         await run(volume.load)
         await volume.distribute()
     except (WalbError, OSError) as caught:
-        error = (
-            caught if isinstance(caught, WalbError) else StorageFailure(f"cannot read {volume.folder.path}: {caught}")
-        )
+        error = caught if isinstance(caught, WalbError) else StorageFailure(f"cannot read volume {name}: {caught}")
         remedy = f"repair {volume.folder.path} and restart; wdiffs that were not sent yet lie in its directory sendto"
         volume.mark_failed(type(error)(error.message, error.hint or remedy))
     return volume
