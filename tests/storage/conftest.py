@@ -23,3 +23,9 @@ async def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     yield Group(tmp_path / "base", devices, proxy, archive)
     await proxy.stop()
     await archive.stop()
+
+
+@pytest.fixture(autouse=True)
+def short_farewells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that a test holds does not read our last word: no reason to wait for it."""
+    monkeypatch.setattr("walbd.net.connection.LINGER_SEC", 0.05)

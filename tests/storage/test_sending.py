@@ -296,7 +296,10 @@ async def test_a_standby_volume_sends_nothing_and_gives_its_log_free(group: Grou
         assert await storage.state() == "SyncReady"
 
 
-async def test_one_device_that_hangs_does_not_hide_the_others_from_status(group: Group) -> None:
+async def test_one_device_that_hangs_does_not_hide_the_others_from_status(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("walbd.storage.status.DEVICE_SEC", 0.1)
     async with group.target() as storage:
         group.device.hangs = True
         lines = await storage.call("status")
