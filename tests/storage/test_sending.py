@@ -13,7 +13,7 @@ from walbd.model.error import BadState, Refused
 from walbd.net.client import connect
 from walbd.net.frame import FrameType
 from walbd.net.messages import Params
-from walbd.world.network import Network
+from walbd.world.network import Network, Stream
 
 
 async def test_everything_written_reaches_the_proxy_in_order(group: Group) -> None:
@@ -263,7 +263,7 @@ async def test_a_forced_stop_ends_a_transfer_in_every_phase(group: Group, phase:
             network = storage.world.network
 
             class Silent(Network):
-                async def connect(self, host: str, port: int, timeout_sec: float):  # type: ignore[no-untyped-def]
+                async def connect(self, host: str, port: int, timeout_sec: float) -> Stream:
                     if port == group.proxy.port:
                         await gate()
                     return await network.connect(host, port, timeout_sec)

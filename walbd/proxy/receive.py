@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from walbd.model.error import BadState, Corrupted, StorageFailure
+from walbd.model.diff import Diff
+from walbd.model.error import BadState, Corrupted, StorageFailure, WalbError
 from walbd.net.connection import Connection
 from walbd.net.stream import Hooks
 from walbd.net.tasks import run_to_end
@@ -44,7 +45,7 @@ async def serve_wlog_transfer(context: Context, connection: Connection) -> None:
                 f"{volume.name}:{KIND}",
                 _receive(volume, receiver, request, new, work),
             )
-            await run_to_end(world, new.commit, end.diff.file_name)
+            await run_to_end(world, _commit, volume, new, end.diff)
             await volume.take_received(end.diff)
         finally:
             await run_to_end(world, new.discard)
@@ -66,6 +67,15 @@ async def _receive(
     end = await receiver.receive_log(converter.feed, Hooks(work.set_done, volume.is_cancelled))
     await run_to_end(volume.runtime.world, _finish, volume, converter, end)
     return end
+
+
+def _commit(volume: ProxyVolume, new: NewFile, diff: Diff) -> None:
+    """Makes the new file a diff in `received`, or nothing."""
+    try:
+        new.commit(diff.file_name)
+    except WalbError:
+        volume.received.unlink_files([diff])
+        raise
 
 
 def _bytes_to_come(context: Context) -> int:

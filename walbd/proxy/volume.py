@@ -52,7 +52,8 @@ class ProxyVolume(Volume):
             queue.folder.load(log)
             self.queues[name] = queue
             self.actions.add(name)
-        self.received.load(log)
+        for second in self.received.load(log):
+            second.unlink(missing_ok=True)  # neither was acknowledged
         for orphan in volume_files.queues_without_archive(self.folder):
             log.warning("ignored the queue of an archive without information", self.name, orphan)
         swept = sum(self.folder.files.sweep_temporary(path) for path in self._folders())
