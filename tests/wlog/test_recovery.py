@@ -15,6 +15,7 @@ from tests.wlog.log_oracle import EXIST, Record, Write, make_header, parse_log
 from tests.wlog.log_strategies import (
     DEVICE_LB,
     PBS,
+    RING_PB,
     SALTS,
     WRITES,
     data_device,
@@ -30,8 +31,6 @@ from walbd.wlog.recovery import recover
 from walbd.wlog.ring import pb_of_lsid, write_ring
 from walbd.wlog.source import LogSource
 from walbd.wlog.super_sector import SuperSector, read_super_sector
-
-RING_PB = 1900
 
 
 def content(fd: int) -> bytes:
@@ -52,11 +51,11 @@ def as_recorded(writes: list[Write]) -> list[tuple[int, int, bytes]]:
     return [(write.offset_lb, write.size_lb, write.data or b"") for write in writes]
 
 
-@given(PBS, SALTS, WRITES, st.integers(0, 2 * RING_PB), st.data())
+@given(PBS, SALTS, WRITES, st.integers(0, 2000), st.data())
 def test_a_log_cut_off_anywhere_recovers_to_a_prefix_of_the_history(
     pbs: int, salt: int, writes: list[Write], lsid: int, data: st.DataObject
 ) -> None:
-    super_sector = make_super(pbs, salt, RING_PB, lsid)
+    super_sector = make_super(pbs, salt, RING_PB[pbs], lsid)
     with log_device(super_sector) as ldev, data_device() as ddev:
         end, ends = write_log(ldev, super_sector, writes, lsid, max_pack_pb=32)
         cut = data.draw(st.integers(lsid, end))
@@ -83,12 +82,12 @@ def test_a_log_cut_off_anywhere_recovers_to_a_prefix_of_the_history(
 def test_blocks_lost_out_of_order_never_let_a_later_write_survive_an_earlier_one(
     pbs: int, writes: list[Write], lost: set[int]
 ) -> None:
-    super_sector = make_super(pbs, 77, RING_PB, 1700)
+    super_sector = make_super(pbs, 77, RING_PB[pbs], 150)
     with log_device(super_sector) as ldev, data_device() as ddev:
-        end, _ = write_log(ldev, super_sector, writes, 1700, max_pack_pb=32)
+        end, _ = write_log(ldev, super_sector, writes, 150, max_pack_pb=32)
         for lsid in lost:
-            if 1700 + lsid < end:
-                write_ring(ldev.fileno(), super_sector, 1700 + lsid, b"\x5a" * pbs)
+            if 150 + lsid < end:
+                write_ring(ldev.fileno(), super_sector, 150 + lsid, b"\x5a" * pbs)
         recovered = recover(ldev.fileno(), ddev.fileno(), super_sector)
         kept = recorded(ldev.fileno(), super_sector, recovered.super_sector.written_lsid)
         assert kept == as_recorded(writes[: len(kept)])
@@ -96,7 +95,7 @@ def test_blocks_lost_out_of_order_never_let_a_later_write_survive_an_earlier_one
 
 
 def test_a_stale_pack_behind_the_end_never_comes_back() -> None:
-    super_sector = make_super(512, 77, RING_PB, 0)
+    super_sector = make_super(512, 77, RING_PB[512], 0)
     with log_device(super_sector) as ldev, data_device() as ddev:
         first, _ = write_log(ldev, super_sector, [make_write(0, 1, 5)], 0)
         second, _ = write_log(ldev, super_sector, [make_write(1, 1, 6)], first)
@@ -112,7 +111,7 @@ def test_a_stale_pack_behind_the_end_never_comes_back() -> None:
 
 
 def test_the_search_for_stale_packs_ends_with_what_was_in_flight() -> None:
-    super_sector = make_super(512, 77, RING_PB, 0)
+    super_sector = make_super(512, 77, RING_PB[512], 0)
     with log_device(super_sector) as ldev, data_device() as ddev:
         write_log(ldev, super_sector, [make_write(0, 1, 5)], 100)
         write_log(ldev, super_sector, [make_write(0, 1, 5)], 99)
@@ -120,7 +119,7 @@ def test_the_search_for_stale_packs_ends_with_what_was_in_flight() -> None:
 
 
 def test_a_torn_pack_is_cut_before_its_first_wrong_record_as_in_the_worked_example() -> None:
-    super_sector = make_super(512, 0x12345678, RING_PB, 0)
+    super_sector = make_super(512, 0x12345678, RING_PB[512], 0)
     writes = [make_write(0, 1, 5), make_write(1, 1, 6), make_write(7, 9, 0), make_write(2, 1, 7)]
     with log_device(super_sector) as ldev, data_device() as ddev:
         first, _ = write_log(ldev, super_sector, [make_write(50, 2, 4)], 0)
@@ -168,7 +167,7 @@ def test_a_ring_that_was_overwritten_is_in_overflow() -> None:
 
 
 def test_a_record_outside_the_data_device_fails_the_start() -> None:
-    super_sector = make_super(512, 1, RING_PB, 0)
+    super_sector = make_super(512, 1, RING_PB[512], 0)
     with log_device(super_sector) as ldev, data_device() as ddev:
         write_log(ldev, super_sector, [Write(DEVICE_LB - 1, 2, bytes(1024))], 0)
         with pytest.raises(Corrupted, match="outside the data device"):
@@ -178,7 +177,7 @@ def test_a_record_outside_the_data_device_fails_the_start() -> None:
 
 
 def test_a_verified_header_that_is_malformed_fails_the_start() -> None:
-    super_sector = make_super(512, 1, RING_PB, 0)
+    super_sector = make_super(512, 1, RING_PB[512], 0)
     with log_device(super_sector) as ldev, data_device() as ddev:
         write_ring(ldev.fileno(), super_sector, 0, make_header(512, 1, 0, [Record(0, 1, EXIST, 2, 0, 2)]))
         with pytest.raises(Corrupted, match="malformed"):
@@ -186,7 +185,7 @@ def test_a_verified_header_that_is_malformed_fails_the_start() -> None:
 
 
 def test_a_data_device_smaller_than_the_log_says_fails_the_start() -> None:
-    super_sector = replace(make_super(512, 1, RING_PB, 0), device_size_lb=DEVICE_LB + 1)
+    super_sector = replace(make_super(512, 1, RING_PB[512], 0), device_size_lb=DEVICE_LB + 1)
     with (
         log_device(super_sector) as ldev,
         data_device() as ddev,
@@ -196,7 +195,7 @@ def test_a_data_device_smaller_than_the_log_says_fails_the_start() -> None:
 
 
 def test_a_log_that_cannot_be_read_fails_the_start() -> None:
-    super_sector = make_super(512, 1, RING_PB, 0)
+    super_sector = make_super(512, 1, RING_PB[512], 0)
     with log_device(super_sector) as ldev, data_device() as ddev:
         write_log(ldev, super_sector, [make_write(0, 9, 3)], 0)
         with (
@@ -207,7 +206,7 @@ def test_a_log_that_cannot_be_read_fails_the_start() -> None:
 
 
 def test_a_data_device_that_cannot_be_written_fails_the_start() -> None:
-    super_sector = make_super(512, 1, RING_PB, 0)
+    super_sector = make_super(512, 1, RING_PB[512], 0)
     with log_device(super_sector) as ldev, data_device() as ddev:
         write_log(ldev, super_sector, [make_write(0, 9, 3)], 0)
         with (
@@ -219,7 +218,7 @@ def test_a_data_device_that_cannot_be_written_fails_the_start() -> None:
 
 
 def test_the_data_device_is_synced_before_the_super_sector_moves() -> None:
-    super_sector = make_super(512, 1, RING_PB, 0)
+    super_sector = make_super(512, 1, RING_PB[512], 0)
     calls: list[str] = []
     with log_device(super_sector) as ldev, data_device() as ddev:
         write_log(ldev, super_sector, [make_write(0, 1, 3), make_write(1, 1, 4)], 0)
@@ -241,7 +240,7 @@ def test_the_data_device_is_synced_before_the_super_sector_moves() -> None:
 
 
 def test_a_redone_discard_leaves_a_hole_where_the_file_system_can() -> None:
-    super_sector = make_super(512, 1, RING_PB, 0)
+    super_sector = make_super(512, 1, RING_PB[512], 0)
     with log_device(super_sector) as ldev, data_device() as ddev:
         write_log(ldev, super_sector, [Write(0, DEVICE_LB, None)], 0)
         assert stat.S_ISREG(os.fstat(ddev.fileno()).st_mode)

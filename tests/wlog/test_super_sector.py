@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import IO
+from typing import IO, cast
 
 import pytest
 from hypothesis import given
@@ -166,3 +167,30 @@ def test_a_file_that_is_no_log_device_is_refused(device: IO[bytes]) -> None:
 def test_a_super_sector_that_cannot_be_written_is_reported() -> None:
     with open("/dev/null", "rb") as file, pytest.raises(StorageFailure, match="cannot write the super sector"):
         write_super_sector(file.fileno(), EXAMPLE_VALUE)
+
+
+@pytest.fixture
+def block_device(device: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The log device behind a loop device of 4096-byte blocks."""
+    made = subprocess.run(
+        ["losetup", "--find", "--show", "--sector-size", "4096", f"/proc/{os.getpid()}/fd/{device.fileno()}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        pytest.skip(f"no loop devices here: {made.stderr.strip()}")
+    path = made.stdout.strip()
+    try:
+        with open(path, "r+b", buffering=0) as opened:
+            yield cast(IO[bytes], opened)
+    finally:
+        subprocess.run(["losetup", "--detach", path], check=True)
+
+
+def test_a_block_device_says_its_own_block_size(block_device: IO[bytes]) -> None:
+    made = format_ldev(block_device.fileno(), 8192)
+    assert (made.pbs, made.ring_size_pb) == (4096, 253)
+    assert read_super_sector(block_device.fileno()) == made
+    with pytest.raises(InvalidArgument, match="block size 512 given for a block device of 4096"):
+        format_ldev(block_device.fileno(), 8192, pbs=512)

@@ -46,7 +46,8 @@ def apply_wdiffs(
     cancelled: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> ApplyStats:
-    """Writes the merge of the files, oldest first, to an image of size_lb blocks, and syncs it.
+    """Writes the merge of the files, oldest first, to an image of size_lb blocks, and syncs it. target_fd is a file or
+    block device opened for writing, without O_DIRECT.
 
     `cancelled` is asked, and `progress` told the address (in blocks) below which the image is complete, between steps
     of a few MiB. Raises Cancelled; Corrupted naming the file; NotFound; StorageFailure; BadState when a record reaches
