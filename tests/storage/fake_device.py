@@ -8,11 +8,11 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.wlog.pack_builder import PackBuilder
 from walbd._core import ffi
 from walbd.device.device import DeviceInfo, LsidSet
 from walbd.model.error import InvalidArgument, NotFound, PeerUnreachable
 from walbd.wlog.format_ldev import format_ldev
-from walbd.wlog.pack_builder import PackBuilder
 from walbd.wlog.super_sector import SuperSector, read_super_sector, write_super_sector
 
 LB = 512
@@ -35,6 +35,7 @@ class FakeDevice:
         self.latest = self.permanent = self.written_back = self.oldest = 0
         self.is_overflow = False
         self.hangs = False
+        self.is_waited_for = False
         self.is_away = False
         self.given_free: list[int] = []
         self.closed = 0
@@ -88,6 +89,7 @@ class FakeDevice:
     async def _check(self) -> None:
         await asyncio.sleep(0)
         while self.hangs:
+            self.is_waited_for = True
             await self._changed.wait()
         if self.is_away:
             raise PeerUnreachable(f"cannot reach walb device {self.name}", "is walb-device running?")

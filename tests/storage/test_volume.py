@@ -155,7 +155,7 @@ async def test_a_crash_in_a_reset_leaves_a_volume_that_must_be_backed_up(group: 
         await storage.call("stop", "v0")
         group.device.hangs = True
         reset = asyncio.create_task(storage.call("reset-vol", "v0"))
-        await until(lambda: (group.base / "v0" / "state").read_bytes().endswith(b"SyncReady"))
+        await until(lambda: group.device.is_waited_for)
         reset.cancel()
         storage.daemon.runtime.shutdown.request("force")
         await storage.task
