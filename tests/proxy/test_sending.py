@@ -323,3 +323,12 @@ async def test_a_shutdown_ends_while_an_archive_is_dead_and_another_busy(around:
     async with around.proxy() as proxy:
         assert queued(proxy, "a1") == ["|0|-->|1|"]
     gate.opened.set()
+
+
+async def test_stop_empty_tries_again_what_was_given_up(around: Surroundings) -> None:
+    around.archives["a0"].answers = [Answer.ARCHIVE_NOT_FOUND, Answer.ACCEPT]
+    async with around.started() as proxy:
+        await fill(around, proxy, 1)
+        await until(lambda: proxy.has_logged("SEND_ERROR_NO_MORE_RETRY:v0:a0"))
+        await proxy.call("stop", "v0", "empty")
+        assert around.archives["a0"].accepted() == ["|0|-->|1|"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from walbd.model.archive_info import ArchiveInfo
@@ -109,6 +110,15 @@ class ProxyVolume(Volume):
             delay_sec = queue.info.delay_sec if honours_delay else 0
             self.context.queue.push(SendKey(self.name, name), delay_sec)
 
+    def retry_now(self, queues: Collection[ArchiveQueue]) -> None:
+        """An operator wants these sent: forgets what has failed before."""
+        for queue in queues:
+            queue.clear_error()
+            self.context.lost_archives.forget(queue.info.address)
+        names = {queue.name for queue in queues}
+        self.push_tasks()
+        self.context.queue.kick(lambda key: key.volume == self.name and key.archive in names)
+
     async def start(self) -> None:
         """Stopped -> Started."""
         self.check("start")
@@ -117,9 +127,7 @@ class ProxyVolume(Volume):
             await self.distribute()
             await self.runtime.world.run(volume_files.save_state, self.folder, STARTED)
             change.commit()
-        for queue in self.queues.values():
-            queue.clear_error()
-        self.push_tasks()
+        self.retry_now(list(self.queues.values()))
 
     async def add_archive(self, name: str, info: ArchiveInfo) -> None:
         """Clear, Stopped -> Stopped. Raises AlreadyExists; nothing is changed then (W34)."""

@@ -96,6 +96,7 @@ class StorageVolume(Volume):
         """Ends watching and drops the queued task."""
         self.monitor.stop()
         self.context.queue.drop(lambda key: key == self.name)
+        self.runtime.changes.notify()
 
     async def start_target(self) -> None:
         """Stopped -> Target."""
