@@ -7,12 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from tests.group_testing import CONTROL, FakeProxy, FaultyFiles, Gate, QuickWorld, until
+from tests.group_testing import FakeProxy, FaultyFiles, Gate, QuickWorld, until
 from tests.storage.storage_testing import Group, blocks, volume_of
-from walbd.model.error import BadState, Refused
-from walbd.net.client import connect
+from walbd.model.error import BadState, PeerUnreachable, Refused
+from walbd.net.connection import Connection
 from walbd.net.frame import FrameType
-from walbd.net.messages import Params
 from walbd.world.network import Network, Stream
 
 
@@ -210,7 +209,7 @@ async def test_a_defect_of_the_device_does_not_end_the_monitoring(
 
             patch.setattr(group.device, "lsids", broken)
             group.device.tell()
-            await until(lambda: storage.has_logged("monitor"))
+            await until(lambda: storage.has_logged("monitor:v0:"))
         group.device.write(0, blocks(1))
         await group.wait_sent(storage)
 
@@ -245,12 +244,24 @@ async def test_a_stop_that_fails_leaves_the_volume_sending(group: Group) -> None
         assert await storage.state() == "Target"
 
 
-async def test_a_client_that_goes_away_does_not_leave_the_stop_half_done(group: Group) -> None:
+async def test_a_client_that_goes_away_does_not_leave_the_stop_half_done(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Connection.send
+
+    async def cut_at_accept(self: Connection, kind: FrameType, payload: bytes = b"") -> None:
+        if kind is FrameType.ACCEPT:
+            self.close()
+        await send(self, kind, payload)
+
     async with group.target() as storage:
-        async with await connect(storage.world, storage.address, "stop", CONTROL) as control:
-            await control.send(FrameType.REQUEST, Params(("v0",), True).encode())
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "send", cut_at_accept)
+            with pytest.raises(PeerUnreachable):
+                await storage.call("stop", "v0", wait=False)
         await until(lambda: volume_of(storage).state == "Stopped")
         assert volume_of(storage).stop_state.text == "NotStopping"
+        await storage.call("start", "v0", "target")
 
 
 @pytest.mark.parametrize("phase", ["connect", "acknowledgement", "device"])
