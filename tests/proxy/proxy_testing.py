@@ -44,7 +44,8 @@ class Surroundings:
     async def proxy(
         self, world: World | None = None, mode: str = "force", **values: Any
     ) -> AsyncIterator[Running[ProxyDaemon]]:
-        settings = ProxySettings(port=0, bind="127.0.0.1", node_id="p0", base_dir=str(self.base), **values)
+        fields = {"port": 0, "bind": "127.0.0.1", "node_id": "p0", "base_dir": str(self.base)} | values
+        settings = ProxySettings(**fields)
         async with running_daemon(ProxyDaemon, settings, world, mode) as running:
             yield running
 
