@@ -21,6 +21,10 @@ class ArchiveQueue:
     refused_since: int = 0
 
     def clear_error(self) -> None:
-        """Sending may be tried again."""
+        """An operator has sending tried again, as if nothing had failed."""
         self.is_send_error = False
         self.refused_since = 0
+
+    def retry_for_new_log(self) -> None:
+        """New log is worth a try; the time since the archive began to refuse goes on (W24)."""
+        self.is_send_error = False

@@ -11,7 +11,8 @@ import asyncio
 from walbd.model.limits import INVALID_LSID
 from walbd.model.lsid_gid import LsidGid
 from walbd.model.snapshot import INVALID_GID
-from walbd.model.transfer_plan import Transfer, check_log_follows, is_sent, reset_record, take_snapshot
+from walbd.model.transfer_plan import Transfer, is_sent, reset_record, take_snapshot
+from walbd.net.tasks import run_to_end
 from walbd.server.volume_files import VolumeFolder
 from walbd.storage.queue_file import MAX_QUEUE_FILE_BYTES, decode_queue, encode_queue
 from walbd.world.world import World
@@ -59,9 +60,11 @@ class SnapshotRecords:
         return self.queue[-1] if self.queue else self.done
 
     async def take(self, latest_lsid: int, max_pb: int, *, is_mergeable: bool) -> LsidGid:
-        """Takes a snapshot at latest_lsid, durable when this returns. Raises BadState when the log was cleared."""
+        """Takes a snapshot at latest_lsid, durable when this returns; at the newest one's place when that was taken
+        after latest_lsid had been asked for."""
         async with self._lock:
-            record = take_snapshot(self.newest, latest_lsid, max_pb, self._world.now(), is_mergeable=is_mergeable)
+            lsid = max(latest_lsid, self.newest.lsid)
+            record = take_snapshot(self.newest, lsid, max_pb, self._world.now(), is_mergeable=is_mergeable)
             await self._save_queue([*self.queue, record])
             return record
 
@@ -75,7 +78,7 @@ class SnapshotRecords:
         async with self._lock:
             transfer.check_unchanged(self.done, self.queue)
             done = transfer.next_done(end_lsid)
-            await self._world.run(self._folder.save_record, DONE, done)
+            await run_to_end(self._world, self._folder.save_record, DONE, done)
             self.done = done
             await self._drop_sent()
 
@@ -83,13 +86,9 @@ class SnapshotRecords:
         """The log was cleared: lsids begin at 0 again, with this gid."""
         async with self._lock:
             done = reset_record(gid, self._world.now())
-            await self._world.run(self._folder.save_record, DONE, done)
+            await run_to_end(self._world, self._folder.save_record, DONE, done)
             self.done = done
             await self._save_queue([])
-
-    def check_follows(self, latest_lsid: int) -> None:
-        """Raises BadState when the device's log ends before `done` (section 8.5, R1)."""
-        check_log_follows(self.done, latest_lsid)
 
     async def _drop_sent(self) -> None:
         left = [record for record in self.queue if not is_sent(record, self.done)]
@@ -98,5 +97,5 @@ class SnapshotRecords:
 
     async def _save_queue(self, queue: list[LsidGid]) -> None:
         salt = int.from_bytes(self._world.random_bytes(SALT_BYTES), "little")
-        await self._world.run(save_queue, self._folder, queue, salt)
+        await run_to_end(self._world, save_queue, self._folder, queue, salt)
         self.queue = queue
