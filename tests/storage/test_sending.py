@@ -121,13 +121,41 @@ async def test_log_that_is_not_permanent_waits(group: Group) -> None:
     async with group.target() as storage:
         sent = len(group.proxy.received)
         group.device.write(0, blocks(1), is_permanent=False)
-        gid = int((await storage.call("snapshot", "v0"))[0])
-        await until(lambda: volume_of(storage).records.queue)
-        assert len(group.proxy.received) == sent
+        await storage.call("kick")
+        await until(lambda: not storage.daemon.context.queue.running_count)
+        assert (len(group.proxy.received), volume_of(storage).records.queue) == (sent, [])
         group.device.permanent = group.device.latest
         group.device.tell()
         await group.wait_sent(storage)
-        assert volume_of(storage).records.done.gid >= gid
+        assert volume_of(storage).records.done.lsid == group.device.latest
+
+
+async def test_a_snapshot_counts_only_when_the_log_before_it_is_durable(group: Group) -> None:
+    async with group.target(QuickWorld(speed=1)) as storage:
+        group.device.write(0, blocks(1), is_permanent=False)
+        snapshot = asyncio.create_task(storage.call("snapshot", "v0"))
+        for _ in range(20):
+            await storage.call("status", "v0")
+        assert not snapshot.done()
+        assert volume_of(storage).records.newest.lsid < group.device.latest
+        group.device.permanent = group.device.latest
+        group.device.tell()
+        await snapshot
+        await group.wait_sent(storage)
+        assert volume_of(storage).records.done.lsid == group.device.latest
+
+
+async def test_snapshots_behind_the_end_of_the_log_are_forgotten_after_a_power_failure(group: Group) -> None:
+    async with group.target() as storage:
+        volume = volume_of(storage)
+        done = volume.records.done
+        # As walb-tools takes them: at an lsid that was not durable when the power failed.
+        await volume.records.take(group.device.latest + 100, 2048, is_mergeable=False)
+        group.device.write(0, blocks(1))
+        await group.wait_sent(storage)
+        assert volume.records.done.lsid == group.device.latest
+        assert volume.records.done.gid > done.gid
+        assert "snapshots lost with the end of the log" in "\n".join(storage.lines)
 
 
 async def test_an_explicit_snapshot_without_writes_is_an_empty_diff(group: Group) -> None:

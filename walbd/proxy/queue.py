@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from walbd.model.archive_info import ArchiveInfo
 from walbd.proxy.diff_folder import DiffFolder
@@ -19,6 +20,8 @@ class ArchiveQueue:
     last_sent: int = 0
     # When the archive began to refuse, 0 = it does not.
     refused_since: int = 0
+    # Held while files of the queue are linked or removed: a file of the same name may come while an old one goes.
+    files_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def clear_error(self) -> None:
         """An operator has sending tried again, as if nothing had failed."""

@@ -67,7 +67,8 @@ async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
     if answer is Answer.ACCEPT or answer in OBSOLETE:
         if answer in OBSOLETE:
             volume.runtime.log.info("transferWdiffIfNecessary", answer, volume.name, merged)
-        await run_to_end(runtime.world, queue.folder.unlink_files, queue.folder.forget_sent(diffs))
+        async with queue.files_lock:
+            await run_to_end(runtime.world, queue.folder.unlink_files, queue.folder.forget_sent(diffs))
         queue.refused_since = 0
         return Again()
     return _after_refusal(volume, queue, answer, merged)

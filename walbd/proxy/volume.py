@@ -75,11 +75,12 @@ class ProxyVolume(Volume):
         if not diffs or not self.queues:
             return
         for queue in self.queues.values():
-            # Out of the set first, so that sending does not choose a file that is being replaced.
-            replaced = queue.folder.forget([new] if new else [])
-            missing = queue.folder.without(diffs)
-            await run_to_end(world, queue.folder.link_files, self.received, missing, replaced)
-            queue.folder.note(missing)
+            async with queue.files_lock:
+                # Out of the set first, so that sending does not choose a file that is being replaced.
+                replaced = queue.folder.forget([new] if new else [])
+                missing = queue.folder.without(diffs)
+                await run_to_end(world, queue.folder.link_files, self.received, missing, replaced)
+                queue.folder.note(missing)
         self.received.forget(diffs)
         await run_to_end(world, self.received.unlink_files, diffs)
 

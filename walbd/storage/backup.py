@@ -101,10 +101,10 @@ async def _run(
         await sender.send_image(_reader(fd, volume.name), _compress(backup.compress), hooks)
     finally:
         os.close(fd)
-    info, lsids = await volume.check_log()
+    info, end_lsid = await volume.durable_log()
     if info.is_overflow:
         raise BadState(f"overflow:{volume.name}:{volume.path}", "make the log device larger and repeat the backup")
-    record = await volume.records.take(lsids.latest, volume.max_pb(info.pbs), is_mergeable=False)
+    record = await volume.records.take(end_lsid, volume.max_pb(info.pbs), is_mergeable=False)
     context.queue.push(volume.name)
     await sender.send_snapshot(Snapshot(gid_begin, record.gid))
 

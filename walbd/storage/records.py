@@ -59,11 +59,11 @@ class SnapshotRecords:
         """The newest snapshot, or `done` when none waits."""
         return self.queue[-1] if self.queue else self.done
 
-    async def take(self, latest_lsid: int, max_pb: int, *, is_mergeable: bool) -> LsidGid:
-        """Takes a snapshot at latest_lsid, durable when this returns; at the newest one's place when that was taken
-        after latest_lsid had been asked for."""
+    async def take(self, lsid: int, max_pb: int, *, is_mergeable: bool) -> LsidGid:
+        """Takes a snapshot at lsid (the log before it is durable), durable when this returns; at the newest one's place
+        when that was taken after lsid had been asked for."""
         async with self._lock:
-            lsid = max(latest_lsid, self.newest.lsid)
+            lsid = max(lsid, self.newest.lsid)
             record = take_snapshot(self.newest, lsid, max_pb, self._world.now(), is_mergeable=is_mergeable)
             await self._save_queue([*self.queue, record])
             return record
@@ -72,6 +72,13 @@ class SnapshotRecords:
         """Forgets the records that `done` has reached."""
         async with self._lock:
             await self._drop_sent()
+
+    async def drop_lost(self, latest_lsid: int, newest_gid: int) -> list[LsidGid]:
+        """Forgets the records up to newest_gid that lie behind the end of the log; returns them."""
+        async with self._lock:
+            lost = [record for record in self.queue if record.lsid > latest_lsid and record.gid <= newest_gid]
+            await self._save_queue([record for record in self.queue if record not in lost])
+            return lost
 
     async def advance(self, transfer: Transfer, end_lsid: int) -> None:
         """After the acknowledgement of a transfer that ended at end_lsid. Raises BadState when a reset came between."""

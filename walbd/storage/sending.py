@@ -91,8 +91,9 @@ async def _send_next(volume: StorageVolume, info: DeviceInfo, lsids: LsidSet) ->
         return Again(_wait_sec(volume, lsids, info)) if records.done.lsid < lsids.latest else None
     newest = records.queue[-1] if records.queue else None
     max_pb = volume.max_pb(info.pbs)
-    if wants_implicit_snapshot(newest, lsids.latest, settings.snapshot_interval_sec, world.now()):
-        await records.take(lsids.latest, max_pb, is_mergeable=True)
+    # Not at the end of the log: what is not durable yet may be another log after a power failure.
+    if wants_implicit_snapshot(newest, lsids.permanent, settings.snapshot_interval_sec, world.now()):
+        await records.take(lsids.permanent, max_pb, is_mergeable=True)
     transfer = plan_transfer(records.done, records.queue, lsids.permanent, max_pb)
     if transfer is None:
         return Again(_wait_sec(volume, lsids, info))

@@ -34,6 +34,8 @@ from walbd.storage.states import (
 )
 
 DEVICE_FOLDER = "/dev/walb/"
+# Devices sync their log within a tenth of a second.
+DURABLE_LIMIT_SEC = 10.0
 
 
 class StorageVolume(Volume):
@@ -70,8 +72,11 @@ class StorageVolume(Volume):
         return max_transfer_pb(self.context.settings.max_wlog_send_mib, pbs)
 
     async def check_log(self) -> tuple[DeviceInfo, LsidSet]:
-        """The device, after making sure that its log is the one our records speak of (8.5 R1, W26). Raises BadState."""
-        newest = self.records.newest
+        """The device, after making sure that its log is the one our records speak of (8.5 R1, W26). Raises BadState.
+
+        Snapshots behind the end of the log are forgotten: a power failure has taken the log they stood for (those of
+        walb-tools may be taken before their log is durable)."""
+        done, newest = self.records.done, self.records.newest
         # The uuid last: it proves that the lsids were not those of another log.
         lsids = await self.device().lsids()
         info = await self.device().info()
@@ -80,8 +85,30 @@ class StorageVolume(Volume):
                 f"log of {self.path} has uuid {uuid_hex(info.uuid)} instead of {uuid_hex(self.uuid)}:{self.name}",
                 "the log was cleared or the device replaced: stop and reset-vol the volume, then back it up anew",
             )
-        check_log_follows(newest, lsids.latest)
+        check_log_follows(done, lsids.latest)
+        if newest.lsid > lsids.latest:
+            lost = await self.records.drop_lost(lsids.latest, newest.gid)
+            self.runtime.log.error(
+                "snapshots lost with the end of the log", self.name, *(record.gid for record in lost)
+            )
         return info, lsids
+
+    async def durable_log(self) -> tuple[DeviceInfo, int]:
+        """The device and the end of its present log, once all of that is durable: a snapshot there stands for the same
+        content after a power failure. Raises StorageFailure when it does not become durable."""
+        info, lsids = await self.check_log()
+        end_lsid, clock = lsids.latest, self.runtime.world.monotonic
+        limit = clock() + DURABLE_LIMIT_SEC
+        while lsids.permanent < end_lsid <= lsids.latest:
+            left_sec = limit - clock()
+            if left_sec <= 0:
+                raise StorageFailure(
+                    f"log of {self.path} does not become durable:{self.name}", "see the messages of its walb device"
+                )
+            lsids = await self.device().wait(lsids, left_sec)
+        # It may have been cleared meanwhile.
+        info, lsids = await self.check_log()
+        return info, min(end_lsid, lsids.latest)
 
     def is_send_cancelled(self) -> bool:
         """Whether a transfer of log has to end: forced, or a backup has failed meanwhile and nothing is shipped now."""
@@ -123,11 +150,11 @@ class StorageVolume(Volume):
     async def snapshot(self) -> int:
         """An explicit snapshot of the device as it is now; durable when its gid is returned."""
         self.check("snapshot")
-        info, lsids = await self.check_log()
+        info, end_lsid = await self.durable_log()
         if info.is_overflow:
             raise BadState(f"overflow:{self.name}:{self.path}", "the log is lost: reset-vol and a new backup")
         self.check("snapshot")
-        record = await self.records.take(lsids.latest, self.max_pb(info.pbs), is_mergeable=False)
+        record = await self.records.take(end_lsid, self.max_pb(info.pbs), is_mergeable=False)
         if self.machine.state in MONITORED:
             self.context.queue.push_force(self.name)
         return record.gid
