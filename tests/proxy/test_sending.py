@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterable
 
 import pytest
 
 from tests.group_testing import FaultyFiles, Gate, QuickWorld, Running, until
 from tests.proxy.proxy_testing import Surroundings, diff_of, names, queued, volume_of
 from tests.storage.storage_testing import blocks
+from walbd.model.diff import Diff
 from walbd.model.error import BadState, PeerUnreachable, Refused
 from walbd.net.wdiff_transfer import Answer
+from walbd.proxy.diff_folder import DiffFolder
 from walbd.proxy.main import ProxyDaemon
 from walbd.world.network import Network, Stream
 
@@ -332,3 +336,31 @@ async def test_stop_empty_tries_again_what_was_given_up(around: Surroundings) ->
         await until(lambda: proxy.has_logged("SEND_ERROR_NO_MORE_RETRY:v0:a0"))
         await proxy.call("stop", "v0", "empty")
         assert around.archives["a0"].accepted() == ["|0|-->|1|"]
+
+
+async def test_a_diff_that_comes_again_while_the_sent_one_is_being_removed_keeps_its_file(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, opened = threading.Event(), threading.Event()
+    unlink_files = DiffFolder.unlink_files
+
+    def held(folder: DiffFolder, diffs: Iterable[Diff]) -> None:
+        going = list(diffs)
+        if folder.path.name == "a0" and going and not reached.is_set():
+            reached.set()
+            opened.wait(30)
+        unlink_files(folder, going)
+
+    monkeypatch.setattr(DiffFolder, "unlink_files", held)
+    async with around.started() as proxy:
+        await fill(around, proxy, 1)
+        await until(reached.is_set)
+        # The acknowledgement was lost: the storage sends the same range again, so the file has the same name.
+        around.sent_lsid = 0
+        again = asyncio.create_task(around.send(proxy, diff_of(0, 1, is_mergeable=False)))
+        for _ in range(20):
+            await proxy.call("status", "v0")
+        opened.set()
+        await again
+        await until(lambda: not queued(proxy, "a0"))
+        assert not proxy.has_logged("wdiffs are gone")
