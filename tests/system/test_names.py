@@ -61,9 +61,9 @@ def test_the_table_of_commands_is_not_empty() -> None:
 @pytest.mark.parametrize("bad", BAD_NAMES)
 def test_walbc_refuses_a_bad_volume_name_in_every_command(group: RelayedGroup, bad: str) -> None:
     for kind, command, params, index in commands_with_a_volume():
-        params = [*params[:index], bad, *params[index + 1 :]]
-        error = group.ask(getattr(group, kind), command, *params).error
-        assert "volId" in error, f"{command} {params}: {error}"
+        words = [*params[:index], bad, *params[index + 1 :]]
+        error = group.ask(getattr(group, kind), command, *words).error
+        assert "volId" in error, f"{command} {words}: {error}"
 
 
 def test_servers_refuse_a_bad_volume_name_in_every_command(group: RelayedGroup, volume: BackedUpVolume) -> None:
@@ -71,6 +71,8 @@ def test_servers_refuse_a_bad_volume_name_in_every_command(group: RelayedGroup, 
     for kind, command, params, index in commands_with_a_volume():
         for bad in [*BAD_NAMES, "", f"../{kind}/{volume.name}", volume.name + "/../" + volume.name]:
             words = [*params[:index], bad, *params[index + 1 :]]
+            if kind == "storage" and command == "kick":
+                continue  # takes no names: what follows is not looked at
             if kind == "storage":
                 words += {"start": ["target"], "init-vol": ["nodev"]}.get(command, [])
             error = control(getattr(group, kind).port, command, words)
