@@ -205,6 +205,19 @@ class BackedUpVolume:
         """A full backup, waited for."""
         self.group.walbc(self.group.storage, "full-bkp", self.name, "--wait")
 
+    def back_up_again(self) -> None:
+        """What the operator does after a failed backup: the same again. Where the archive had finished before it
+        failed, its refusal says what to do first."""
+        group = self.group
+        group.wait_state(group.storage, self.name, "SyncReady")
+        wait_until(lambda: group.state(group.archive, self.name) != "FullSync", 20, "the archive noticed the end")
+        if group.state(group.archive, self.name) == "Archived":
+            error = group.ask(group.storage, "full-bkp", self.name, "--wait").error
+            assert "reset-vol" in error, error
+            group.walbc(group.archive, "stop", self.name, "--wait")
+            group.walbc(group.archive, "reset-vol", self.name)
+        self.back_up()
+
     def snapshot(self) -> int:
         """A snapshot; its content is remembered."""
         gid = int(self.group.walbc(self.group.storage, "snapshot", self.name))

@@ -179,11 +179,9 @@ def test_a_server_killed_during_a_full_backup_can_do_it_again(own_group: Relayed
     assert backup.stderr
     assert "ERROR" in backup.stderr.read().splitlines()[-1]
     group.restart(server)
-    group.wait_state(group.storage, volume.name, "SyncReady")
-    group.wait_state(group.archive, volume.name, "SyncReady")
     group.walbc(group.storage, "set-full-scan-bps", "0")
     volume.write(64 << 10)
-    volume.back_up()
+    volume.back_up_again()
     volume.snapshot()
     volume.check_snapshots()
 

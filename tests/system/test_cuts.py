@@ -8,7 +8,7 @@ import pytest
 
 from demo.group import wait_until
 from tests.conftest import IS_LONG
-from tests.system.backup_group import MIB, BackedUpVolume, Ended, RelayedGroup
+from tests.system.backup_group import MIB, BackedUpVolume, RelayedGroup
 
 SAMPLES = 40 if IS_LONG else 4
 # The answers of a conversation: greeting, acceptance, acknowledgements.
@@ -21,21 +21,6 @@ def moments(what: str, limit: int, seed: int = 7) -> list[int]:
     return [0, *(rng.randrange(1, limit) for _ in range(SAMPLES))]
 
 
-def back_up_again(volume: BackedUpVolume, first: Ended) -> None:
-    """What the operator does after a failed backup: the same again. Where the archive had finished before the cut, its
-    refusal says what to do instead."""
-    group = volume.group
-    group.wait_state(group.storage, volume.name, "SyncReady")
-    if group.state(group.archive, volume.name) in ("Archived", "FullSync"):
-        wait_until(lambda: group.state(group.archive, volume.name) != "FullSync", 20, "the archive noticed the cut")
-    if group.state(group.archive, volume.name) == "Archived":
-        error = group.ask(group.storage, "full-bkp", volume.name, "--wait").error
-        assert "reset-vol" in error, error
-        group.walbc(group.archive, "stop", volume.name, "--wait")
-        group.walbc(group.archive, "reset-vol", volume.name)
-    volume.back_up()
-
-
 def check_backup_survives(volume: BackedUpVolume) -> None:
     group = volume.group
     volume.fill()
@@ -44,7 +29,7 @@ def check_backup_survives(volume: BackedUpVolume) -> None:
     if result.status:
         errors = [line for line in result.err.splitlines() if " ERROR " in line]
         assert len(errors) == 1 and "Traceback" not in result.err, result.err
-        back_up_again(volume, result)
+        volume.back_up_again()
     volume.write(64 << 10)
     volume.snapshot()
     volume.check_snapshots()
