@@ -18,6 +18,8 @@ DEVICE = "w0"
 IMAGE_BYTES = 64 << 20
 LOG_BYTES = 64 << 20
 ROUNDS = 4
+# The full backup is slowed down to about two seconds, so that there is something to watch.
+SCAN_BYTES_PER_SEC = IMAGE_BYTES // 2
 ARRIVAL_TIMEOUT_SEC = 60.0
 
 
@@ -133,6 +135,7 @@ class Session:
     def back_up_while_writing(self) -> None:
         """Full backup with files changing all the while."""
         group = self.group
+        group.walbc(group.storage, "set-full-scan-bps", SCAN_BYTES_PER_SEC)
         command = [str(BIN / "walbc"), "-a", HOST, "-p", str(group.storage_port), "full-bkp", VOLUME, "--wait"]
         started = time.monotonic()
         backup = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -143,6 +146,7 @@ class Session:
         if backup.returncode != 0:
             raise CommandFailed(f"full-bkp: {backup.communicate()[1].strip().splitlines()[-1]}")
         elapsed = time.monotonic() - started
+        group.walbc(group.storage, "set-full-scan-bps", 0)
         self.say(f"full backup in {elapsed:.1f} s, while {changes} files changed ({written >> 10} KiB written)")
 
     def change_files(self, number: int) -> None:

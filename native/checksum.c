@@ -20,6 +20,13 @@ uint32_t walb_csum_partial(const uint8_t *data, size_t len, uint32_t sum)
     return sum;
 }
 
+uint32_t walb_csum_piece(const uint8_t *data, size_t len, uint64_t offset, uint32_t sum)
+{
+    for (; len > 0 && offset % 4 != 0; len--, offset++)
+        sum += (uint32_t)*data++ << 8 * (offset % 4);
+    return walb_csum_partial(data, len, sum);
+}
+
 uint32_t walb_csum(const uint8_t *data, size_t len, uint32_t salt)
 {
     return 0u - walb_csum_partial(data, len, salt);

@@ -14,6 +14,9 @@ uint32_t walb_csum(const uint8_t *data, size_t len, uint32_t salt);
  * may be odd), finish with the negation: csum = 0u - sum. */
 uint32_t walb_csum_partial(const uint8_t *data, size_t len, uint32_t sum);
 
+/* The same for pieces of any length: offset is how many bytes were summed before. */
+uint32_t walb_csum_piece(const uint8_t *data, size_t len, uint64_t offset, uint32_t sum);
+
 /* CRC-32C (Castagnoli), the frame checksum of the protocol. crc is 0 to start, or the value so far. */
 uint32_t walb_crc32c(const uint8_t *data, size_t len, uint32_t crc);
 

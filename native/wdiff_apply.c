@@ -1,15 +1,13 @@
-#define _GNU_SOURCE
 #include "wdiff_apply.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "file_io.h"
+#include "zero.h"
 
 /* Neighbouring pieces are gathered to writes of at most this. */
 #define BUFFER_BYTES ((size_t)2 << 20)
@@ -83,10 +81,10 @@ static int pass_down(walb_wdiff_apply *a, uint64_t at, uint64_t len)
     return 0;
 }
 
-/* Makes the file system or device provide zeros (a hole reads as zeros, and a block device zeroes). Returns 1 when done. */
+/* Lets the file system or device provide zeros, as long as it can. Returns 1 when done. */
 static int punch(walb_wdiff_apply *a, uint64_t at, uint64_t len)
 {
-    if (a->can_punch && fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)len) == 0)
+    if (a->can_punch && walb_punch_hole(a->fd, at, len) == 0)
         return 1;
     a->can_punch = 0;
     return 0;
@@ -95,21 +93,22 @@ static int punch(walb_wdiff_apply *a, uint64_t at, uint64_t len)
 /* Zeroes a part of what is left to zero. */
 static int zero_step(walb_wdiff_apply *a, walb_failure *f)
 {
-    uint64_t len = a->zero_left < PUNCH_STEP_BYTES ? a->zero_left : PUNCH_STEP_BYTES, done;
+    uint64_t len = a->zero_left < PUNCH_STEP_BYTES ? a->zero_left : PUNCH_STEP_BYTES;
     int result = 0;
 
     if (!(a->is_passed_down && pass_down(a, a->zero_at, len)) && !punch(a, a->zero_at, len)) {
         len = len < ZERO_STEP_BYTES ? len : ZERO_STEP_BYTES;
-        memset(a->buffer, 0, len < BUFFER_BYTES ? (size_t)len : BUFFER_BYTES);
-        for (done = 0; done < len && result == 0; done += BUFFER_BYTES)
-            result = walb_write_at(a->fd, a->buffer, len - done < BUFFER_BYTES ? (size_t)(len - done) : BUFFER_BYTES,
-                                   a->zero_at + done, f);
+        result = walb_zero_range(a->fd, a->zero_at, len);
+    }
+    if (result != 0) {
         f->source = -1;
+        errno = -result;
+        return walb_fail_system(f, "cannot write zeros");
     }
     a->stats.zeroed_bytes += len;
     a->zero_at += len;
     a->zero_left -= len;
-    return result;
+    return 0;
 }
 
 static int check_place(const walb_wdiff_apply *a, walb_failure *f)

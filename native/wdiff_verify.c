@@ -1,5 +1,5 @@
-#include <string.h>
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -62,14 +62,6 @@ static int end_records(walb_wdiff_verifier *v, walb_failure *f)
     return 0;
 }
 
-/* Adds bytes that begin anywhere in a word of the record. */
-static uint32_t sum_piece(const uint8_t *p, size_t len, uint32_t offset, uint32_t sum)
-{
-    for (; len > 0 && offset % 4 != 0; len--, offset++)
-        sum += (uint32_t)*p++ << 8 * (offset % 4);
-    return walb_csum_partial(p, len, sum);
-}
-
 int walb_wdiff_verify(walb_wdiff_verifier *v, const uint8_t *data, size_t len, walb_failure *f)
 {
     int result = 0;
@@ -89,7 +81,7 @@ int walb_wdiff_verify(walb_wdiff_verifier *v, const uint8_t *data, size_t len, w
         } else {
             uint32_t left = v->pack.records[v->record].stored_bytes - v->record_have;
             n = left < len ? left : len;
-            v->sum = sum_piece(data, n, v->record_have, v->sum);
+            v->sum = walb_csum_piece(data, n, v->record_have, v->sum);
             v->record_have += (uint32_t)n;
             result = end_records(v, f);
         }

@@ -113,14 +113,6 @@ int walb_log_at_boundary(const walb_log_stream *s)
     return (s->state == STATE_HEADER && s->have == 0) || s->state == STATE_END;
 }
 
-/* Adds bytes that begin anywhere in a word to the partial sum. */
-static uint32_t sum_piece(const uint8_t *p, size_t len, uint64_t offset, uint32_t sum)
-{
-    for (; len > 0 && offset % 4 != 0; len--, offset++)
-        sum += (uint32_t)*p++ << 8 * (offset % 4);
-    return walb_csum_partial(p, len, sum);
-}
-
 /* Collects a header block; returns MORE, PACK, END or an error. */
 static int take_header(walb_log_stream *s, const uint8_t **pos, const uint8_t *end)
 {
@@ -187,7 +179,7 @@ static int take_data(walb_log_stream *s, const uint8_t **pos, const uint8_t *end
     }
     if (n == 0)
         return WALB_LOG_MORE;
-    s->sum = sum_piece(*pos, n, s->have, s->sum);
+    s->sum = walb_csum_piece(*pos, n, s->have, s->sum);
     ev->data = *pos;
     ev->len = n;
     ev->data_offset = s->have;

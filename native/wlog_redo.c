@@ -56,22 +56,21 @@ static int begin_pack(walb_log_redo *r, const uint8_t *block)
 /* Applies one record whose data, if it has any, are at data. */
 static int apply(walb_log_redo *r, const walb_log_record *record, const uint8_t *data)
 {
-    int result = 0;
+    int is_discard = (record->flags & WALB_LOG_DISCARD) != 0, result = 0;
 
+    if (is_discard && r->ignores_discards)
+        return 0;
     if (record->size_lb > r->device_size_lb || record->offset_lb > r->device_size_lb - record->size_lb) {
         r->n_outside++;
         return 0;
     }
-    if (record->flags & WALB_LOG_DISCARD)
-        r->discard_lb += record->size_lb;
-    else
-        r->normal_lb += record->size_lb;
+    *(is_discard ? &r->discard_lb : &r->normal_lb) += record->size_lb;
     if (r->data_fd < 0)
         return 0;
-    if (!(record->flags & WALB_LOG_DISCARD))
-        result = write_all(r->data_fd, data, (size_t)record->size_lb * 512, record->offset_lb * 512);
-    else if (!r->ignores_discards)
+    if (is_discard)
         result = walb_zero_range(r->data_fd, record->offset_lb * 512, (uint64_t)record->size_lb * 512);
+    else
+        result = write_all(r->data_fd, data, (size_t)record->size_lb * 512, record->offset_lb * 512);
     r->io_errno = -result;
     return result == 0 ? 0 : WALB_LOG_IO_ERROR;
 }

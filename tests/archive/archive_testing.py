@@ -116,7 +116,7 @@ class Peers:
         """Restores a gid and returns its content."""
         await self.call("restore", volume, str(gid))
         (path,) = await self.get("restored-path", volume, str(gid))
-        return Path(path).read_bytes()
+        return content(Path(path))
 
 
 @dataclass
@@ -164,6 +164,15 @@ async def running_archive(folder: Path, world: World | None = None, **settings: 
 def clean_diff(begin: int, end: int, is_mergeable: bool = True) -> Diff:
     """The diff |begin|-->|end|."""
     return Diff(Snapshot.clean(begin), Snapshot.clean(end), is_mergeable, timestamp=START_SEC + end)
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def names(folder: Path, pattern: str = "*") -> list[str]:
+    """Names in a folder that match a pattern."""
+    return sorted(path.name for path in folder.glob(pattern))
 
 
 def sha256(path: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.archive.archive_testing import START_SEC, UUID, RunningArchive, running_archive
+from tests.archive.archive_testing import START_SEC, UUID, RunningArchive, content, names, running_archive
 from walbd.archive.receive_backup import BaseImageSink
 from walbd.model.error import Refused, WalbError
 from walbd.model.snapshot import Snapshot
@@ -28,7 +28,7 @@ async def test_a_full_backup_makes_the_volume_archived(archive: RunningArchive) 
     assert await archive.get("uuid", "v0") == [UUID.hex()]
     assert await archive.get("vol-size", "v0") == ["1024"]
     assert await archive.get("progress", "v0") == ["0"]
-    assert (archive.base / "v0/wb_v0").read_bytes() == IMAGE
+    assert content(archive.base / "v0/wb_v0") == IMAGE
     assert any("dirty-full-sync3:succeeded:v0:elapsed_time" in line for line in archive.lines)
 
 
@@ -63,7 +63,7 @@ async def test_zeros_of_a_second_attempt_replace_the_data_of_the_first(archive: 
     await archive.until(lambda: archive.daemon.volumes.state("v0") == "SyncReady")
     assert await archive.get("exists-base-image", "v0") == ["1"]
     await archive.full_backup(IMAGE)
-    assert (archive.base / "v0/wb_v0").read_bytes() == IMAGE
+    assert content(archive.base / "v0/wb_v0") == IMAGE
 
 
 @pytest.mark.parametrize("image", [IMAGE[: 100 * KIB], IMAGE + bytes(512)])
@@ -76,7 +76,7 @@ async def test_a_second_attempt_may_have_another_size(archive: RunningArchive, i
         await archive.full_backup(IMAGE, before=die)
     await archive.until(lambda: archive.daemon.volumes.state("v0") == "SyncReady")
     await archive.full_backup(image)
-    assert (archive.base / "v0/wb_v0").read_bytes() == image
+    assert content(archive.base / "v0/wb_v0") == image
 
 
 @pytest.mark.parametrize("last_step", ["uuid", "image", "snapshot"])
@@ -123,7 +123,7 @@ async def test_only_a_sync_ready_volume_takes_a_full_backup(archive: RunningArch
 async def test_a_name_that_is_not_allowed_is_refused(archive: RunningArchive, volume: str) -> None:
     with pytest.raises(WalbError, match="bad volId format"):
         await archive.full_backup(IMAGE, volume=volume)
-    assert sorted(path.name for path in archive.base.iterdir()) == ["v0"]
+    assert names(archive.base) == ["v0"]
 
 
 async def test_a_backup_forgets_what_an_interrupted_clear_left(base: Path) -> None:
@@ -135,7 +135,7 @@ async def test_a_backup_forgets_what_an_interrupted_clear_left(base: Path) -> No
         await archive.full_backup(IMAGE)
         assert await archive.get("num-diff", "v0") == ["0"]
         assert await archive.get("restored", "v0") == []
-    assert list(base.glob("v0/*.wdiff")) == []
+    assert names(base / "v0", "*.wdiff") == []
 
 
 def test_an_image_that_does_not_read_as_zeros_gets_them_written(tmp_path: Path) -> None:

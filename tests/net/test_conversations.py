@@ -8,7 +8,18 @@ import threading
 
 import pytest
 
-from tests.net.conversations import DIFF, TALKS, UUID, FullBackup, Talk, WdiffTransfer, WlogTransfer, content, digest
+from tests.net.conversations import (
+    DIFF,
+    TALKS,
+    UUID,
+    FullBackup,
+    Source,
+    Talk,
+    WdiffTransfer,
+    WlogTransfer,
+    content,
+    digest,
+)
 from tests.net.net_testing import ARCHIVE, WORLD, Fault, MemoryNetwork, until, world_on
 from walbd.model.address import Address
 from walbd.model.compression import CompressOpt
@@ -28,7 +39,7 @@ from walbd.net.full_backup import FullBackupRequest
 from walbd.net.server import Conversation, Server
 from walbd.net.stream import Hooks
 from walbd.net.wdiff_transfer import Answer, WdiffReceiver, WdiffRequest, WdiffSender
-from walbd.net.wlog_transfer import WlogEnd, WlogRequest
+from walbd.net.wlog_transfer import WlogEnd, WlogRequest, WlogSender
 
 SMALL = content(3 * 65536 + 512)
 LARGE = content((5 << 20) + 1536)
@@ -178,7 +189,7 @@ async def test_the_senders_failure_reaches_the_receiver(kind: type[Talk], monkey
     def broken(self: object, buffer: memoryview) -> int:
         raise Corrupted("invalid logpack IO:vol0:7:2")
 
-    monkeypatch.setattr("conversations.Source.read", broken)
+    monkeypatch.setattr("tests.net.conversations.Source.read", broken)
     run = await Run(kind(SMALL))()
     assert isinstance(run.client_error, Corrupted)
     assert "invalid logpack IO:vol0:7:2" in str(run.server_errors[0])
@@ -244,17 +255,9 @@ async def test_every_answer_to_a_diff_arrives_as_itself(answer: Answer) -> None:
 async def test_more_log_than_announced_is_refused() -> None:
     class Lying(WlogTransfer):
         async def talk(self, connection: Connection) -> None:
-            self.data, kept = self.data[:1024], self.data
-            try:
-                from conversations import Source
-
-                from walbd.net.wlog_transfer import WlogSender
-
-                sender = WlogSender(connection)
-                await sender.ask(WlogRequest("vol0", UUID, 512, 7, 1 << 20, 100, 2))
-                await sender.send_log(Source(kept).read, lambda: WlogEnd(102, DIFF))
-            finally:
-                self.data = kept
+            sender = WlogSender(connection)
+            await sender.ask(WlogRequest("vol0", UUID, 512, 7, 1 << 20, 100, 2))
+            await sender.send_log(Source(self.data).read, lambda: WlogEnd(102, DIFF))
 
     run = await Run(Lying(SMALL))()
     assert isinstance(run.client_error, Refused) and "more than the 1024 bytes it announced" in str(run.client_error)
@@ -305,7 +308,7 @@ async def test_the_same_over_real_sockets(kind: type[Talk], monkeypatch: pytest.
     server = Server(WORLD, ARCHIVE, {talk.command: Conversation(talk.serve, False)}, lambda _, e: errors.append(e))
     listener = WORLD.network.listen("127.0.0.1", 0)
     serving = asyncio.create_task(server.serve(listener))
-    monkeypatch.setattr("conversations.SERVER", Address("127.0.0.1", listener.port))
+    monkeypatch.setattr("tests.net.conversations.SERVER", Address("127.0.0.1", listener.port))
     async with asyncio.timeout(NO_HANG_SEC):
         await talk.run(WORLD)
     serving.cancel()

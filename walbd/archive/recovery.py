@@ -66,9 +66,9 @@ def _load_state(name: str, files: VolumeFiles) -> tuple[str, Content]:
 def _load_diffs(name: str, files: VolumeFiles, warnings: list[str]) -> DiffSet:
     """All diffs of the folder. Names that are none, and second files of one diff, are left alone and reported."""
     diffs = DiffSet()
-    for file_name in files.wdiff_names():
+    for file_name, size_bytes in files.wdiffs():
         try:
-            diff = Diff.from_file_name(file_name, files.size_bytes(file_name))
+            diff = Diff.from_file_name(file_name, size_bytes)
         except InvalidArgument as error:
             warnings.append(f"{name}:ignored a file:{error}")
             continue

@@ -16,7 +16,7 @@ from walbd.model.algebra import apply_state
 from walbd.model.diff import Diff
 from walbd.model.error import AlreadyExists, NotFound
 from walbd.model.limits import LB_BYTES
-from walbd.model.selection import to_restore, total_size_bytes
+from walbd.model.selection import to_restore
 from walbd.net.tasks import run_to_end
 from walbd.server.tasks import Slots, Work
 from walbd.wdiff.apply import apply_wdiffs
@@ -95,14 +95,13 @@ class _Restore:
             state = volume.content.base
             diffs = _choose(volume, self._gid)
             image_bytes = await volume.base_size_lb() * LB_BYTES
-            work.total, work.phase = image_bytes + total_size_bytes(diffs), "copy"
+            step = self._archive.settings.max_open or DEFAULT_MAX_OPEN
+            # The image is passed over once for the copy and once for each step.
+            work.total, work.phase = image_bytes * (1 + -(-len(diffs) // step)), "copy"
             await run_to_end(world, store.begin_restore, volume.name, self._gid, work.is_cancelled, self._progress)
         work.phase = "apply"
-        step = self._archive.settings.max_open or DEFAULT_MAX_OPEN
-        done_bytes = image_bytes
         for i in range(0, len(diffs), step):
-            await run_to_end(world, self._apply, diffs[i : i + step], done_bytes)
-            done_bytes += total_size_bytes(diffs[i : i + step])
+            await run_to_end(world, self._apply, diffs[i : i + step], image_bytes * (1 + i // step))
         self._archive.log.info(f"restore-status:{volume.name}:{state}:{apply_state(state, diffs)}")
         work.phase = "sync"
         self._progress(work.total)
@@ -119,7 +118,7 @@ class _Restore:
                 [self._volume.files.diff_path(diff) for diff in diffs],
                 self._archive.settings.discard_type,
                 self._work.is_cancelled,
-                lambda done: self._progress(done_bytes + done),
+                lambda done_lb: self._progress(done_bytes + done_lb * LB_BYTES),
             )
         finally:
             os.close(fd)

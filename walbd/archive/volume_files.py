@@ -69,7 +69,7 @@ class VolumeFiles:
         """Removes the history, and makes the volume SyncReady first, so that a crash cannot leave an Archived volume
         without its diffs. The images are the caller's business."""
         self.save_state(SYNC_READY)
-        self.remove_wdiffs(self.wdiff_names())
+        self.remove_wdiffs(name for name, _ in self.wdiffs())
         for name in self._names():
             if name == FULL_REPL_STATE or _COLD.fullmatch(name):
                 self._folder.remove(name)
@@ -122,15 +122,17 @@ class VolumeFiles:
     def diff_path(self, diff: Diff) -> Path:
         return self.path / diff.file_name
 
-    def wdiff_names(self) -> list[str]:
-        """Names of all regular files that end in .wdiff, ascending."""
-        return sorted(name for name in self._names() if name.endswith(WDIFF_SUFFIX) and (self.path / name).is_file())
-
-    def size_bytes(self, name: str) -> int:
+    def wdiffs(self) -> list[tuple[str, int]]:
+        """Names and sizes in bytes of all regular files that end in .wdiff, by name ascending."""
         try:
-            return (self.path / name).stat().st_size
+            with os.scandir(self.path) as entries:
+                return sorted(
+                    (entry.name, entry.stat().st_size)
+                    for entry in entries
+                    if entry.name.endswith(WDIFF_SUFFIX) and entry.is_file()
+                )
         except OSError as error:
-            raise StorageFailure(f"cannot examine {self.path / name}: {error.strerror}") from error
+            raise StorageFailure(f"cannot list {self.path}: {error.strerror}") from error
 
     def remove_wdiffs(self, names: Iterable[str]) -> None:
         """Removes wdiffs; the folder is synced once at the end."""

@@ -51,8 +51,9 @@ class KernelDevice:
         return await asyncio.to_thread(self._read_info, is_overflow)
 
     def _read_info(self, is_overflow: bool) -> DeviceInfo:
-        fd = self.open_log()
+        fd = _open(self._log_node, 0)
         try:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)  # the driver writes beside the page cache
             sector = read_super_sector(fd)
         finally:
             os.close(fd)
@@ -121,18 +122,20 @@ class KernelDevice:
         await asyncio.to_thread(call, CONTROL_NODE, IOCTL_CONTROL, ctl)
 
     def open_log(self) -> int:
-        return _open(self._log_node)
+        """With O_DIRECT, as the driver writes beside the page cache: read whole blocks into page-aligned memory."""
+        return _open(self._log_node, os.O_DIRECT)
 
     def open_data(self) -> int:
-        return _open(self._node)
+        """With O_DIRECT: read whole blocks into page-aligned memory."""
+        return _open(self._node, os.O_DIRECT)
 
     async def close(self) -> None:
         return None
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, flags: int) -> int:
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     except OSError as error:
         raise StorageFailure(f"cannot open {path}: {error.strerror}") from error
 

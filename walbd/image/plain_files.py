@@ -131,9 +131,10 @@ class PlainFileStore:
         return left
 
     def _names(self, volume: str) -> list[str]:
+        """Names of the files in the volume's folder that look like restored volumes: there are many other files."""
         folder = self._base_folder / volume
-        with _failing("list", folder):
-            return [path.name for path in folder.iterdir() if path.is_file()]
+        with _failing("list", folder), os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.name.startswith("wr_") and entry.is_file()]
 
 
 def _failure(doing: str, path: Path, error: OSError) -> StorageFailure:

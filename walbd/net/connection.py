@@ -124,30 +124,34 @@ class Connection:
                 return frame
 
     async def _next_frame(self) -> Frame:
-        receiver = self._receiver
-        while True:
-            count = await self._read(receiver.wanted())
-            if count == 0:
-                where = "" if receiver.is_between_frames else " in the middle of a frame"
-                raise PeerUnreachable(f"{self} closed the connection{where}")
-            try:
-                frame = receiver.received(count)
-            except (ProtocolViolation, Corrupted) as error:
-                error.message = f"{self}: {error.message}"
-                raise
-            if frame:
-                return frame
-
-    async def _read(self, buffer: memoryview) -> int:
+        timeout_sec = self.timeout_sec or None
         try:
-            async with asyncio.timeout(self.timeout_sec or None):
-                count = await self._stream.read_into(buffer)
+            async with asyncio.timeout(timeout_sec) as silence:
+                while True:
+                    frame = await self._read_some()
+                    if frame:
+                        return frame
+                    self._restart(silence)
         except TimeoutError:
-            raise PeerUnreachable(f"{self} was silent for {self.timeout_sec:g} s") from None
-        if self._writing and self.timeout_sec:
-            # The peer lives: it is only busy with what it got before.
-            self._writing.reschedule(asyncio.get_running_loop().time() + self.timeout_sec)
-        return count
+            raise PeerUnreachable(f"{self} was silent for {timeout_sec:g} s") from None
+
+    async def _read_some(self) -> Frame | None:
+        receiver = self._receiver
+        count = await self._stream.read_into(receiver.wanted())
+        if count == 0:
+            where = "" if receiver.is_between_frames else " in the middle of a frame"
+            raise PeerUnreachable(f"{self} closed the connection{where}")
+        if self._writing:
+            self._restart(self._writing)  # the peer lives: it is only busy with what it got before
+        try:
+            return receiver.received(count)
+        except (ProtocolViolation, Corrupted) as error:
+            error.message = f"{self}: {error.message}"
+            raise
+
+    def _restart(self, limit: asyncio.Timeout) -> None:
+        if self.timeout_sec:
+            limit.reschedule(asyncio.get_running_loop().time() + self.timeout_sec)
 
     def start_heartbeats(self) -> None:
         """From now on until the end the peer gets a sign of life at least every HEARTBEAT_SEC, so that work on this

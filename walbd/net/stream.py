@@ -14,7 +14,7 @@ from walbd.model.error import Cancelled, PeerUnreachable, ProtocolViolation
 from walbd.net.connection import Connection
 from walbd.net.data_buffer import DataBuffer, first_page
 from walbd.net.frame import Frame, FrameType
-from walbd.net.tasks import run_to_end, wait_ended
+from walbd.net.tasks import ended, wait_ended
 
 # Python runs once per so many bytes.
 CHUNK_BYTES = 1 << 20
@@ -99,7 +99,7 @@ async def send_data(
     numbers = count()
 
     def start(buffer: DataBuffer) -> asyncio.Task[tuple[DataBuffer, int]]:
-        return asyncio.create_task(_prepare(connection, fill, buffer, next(numbers)))
+        return asyncio.create_task(connection.world.run(_fill_and_seal, fill, buffer, next(numbers)))
 
     spare = buffers[0]
     ahead = deque(start(buffer) for buffer in buffers[1:])
@@ -108,7 +108,8 @@ async def send_data(
         while True:
             ack.check()
             hooks.check(connection)
-            buffer, amount = await ahead.popleft()
+            buffer, amount = await ended(ahead[0])
+            ahead.popleft()
             if not amount:
                 return
             ahead.append(start(spare))
@@ -119,19 +120,14 @@ async def send_data(
             if hooks.pace:
                 await hooks.pace(amount)
     finally:
-        for task in ahead:
-            task.cancel()
         await wait_ended(ahead)
 
 
-async def _prepare(connection: Connection, fill: Fill, buffer: DataBuffer, number: int) -> tuple[DataBuffer, int]:
-    def fill_and_seal() -> int:
-        amount = fill(buffer, number)
-        if amount:
-            buffer.seal()
-        return amount
-
-    return buffer, await run_to_end(connection.world, fill_and_seal)
+def _fill_and_seal(fill: Fill, buffer: DataBuffer, number: int) -> tuple[DataBuffer, int]:
+    amount = fill(buffer, number)
+    if amount:
+        buffer.seal()
+    return buffer, amount
 
 
 async def send_bytes(connection: Connection, ack: Acknowledgement, read: Read, hooks: Hooks) -> None:
@@ -162,7 +158,7 @@ async def receive_data(connection: Connection, consume: Consume, hooks: Hooks) -
         while True:
             frame = await connection.recv_unverified(FrameType.DATA, FrameType.END, data_buffer=buffers[0])
             if working:
-                total += await working
+                total += await ended(working)
                 working = None
                 hooks.progress(total)
             hooks.check(connection)
@@ -170,7 +166,7 @@ async def receive_data(connection: Connection, consume: Consume, hooks: Hooks) -
                 return frame
             if len(frame.payload) > len(buffers[0]):
                 buffers[0] = frame.payload  # a larger one was made for it
-            working = asyncio.create_task(run_to_end(connection.world, work, frame))
+            working = asyncio.create_task(connection.world.run(work, frame))
             buffers.reverse()
     finally:
         if working:

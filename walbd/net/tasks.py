@@ -16,14 +16,20 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+async def ended(task: asyncio.Future[T]) -> T:
+    """The result of a task that works in a thread. Unlike `await task`, cancelling the waiter leaves the task alone:
+    `wait_ended` comes next."""
+    await asyncio.wait([task])
+    return task.result()
+
+
 async def run_to_end(world: World, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """World.run, except that a cancelled caller goes on only after the function has returned."""
     task = asyncio.ensure_future(world.run(function, *args, **kwargs))
     try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
+        return await ended(task)
+    finally:
         await wait_ended([task])
-        raise
 
 
 async def wait_ended(tasks: Collection[asyncio.Future[Any]]) -> None:
@@ -39,9 +45,3 @@ async def wait_ended(tasks: Collection[asyncio.Future[Any]]) -> None:
             task.exception()  # marks it as seen
     if cancelled:
         raise cancelled
-
-
-async def ended_within(task: asyncio.Future[Any], timeout_sec: float) -> bool:
-    """Waits for a task without cancelling it; tells whether it ended in time."""
-    done, _ = await asyncio.wait([task], timeout=timeout_sec)
-    return bool(done)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from walbd._core import ffi, lib
 from walbd.model.error import Cancelled, StorageFailure
+from walbd.wdiff.inputs import MergeInputs
 from walbd.wdiff.merge import open_inputs
 
 # The image is synced after so many bytes, so that the end does not take long.
@@ -45,12 +46,27 @@ def apply_wdiffs(
     cancelled: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> ApplyStats:
-    """Writes the merge of the files, oldest first, to an image of size_lb blocks, and syncs it.
+    """Writes the merge of the files, oldest first, to an image of size_lb blocks, and syncs it. target_fd is a file or
+    block device opened for writing, without O_DIRECT.
 
     `cancelled` is asked, and `progress` told the address (in blocks) below which the image is complete, between steps
     of a few MiB. Raises Cancelled; Corrupted naming the file; NotFound; StorageFailure; BadState when a record reaches
     behind the image. Whenever it ends early, applying the same files again completes the image. Blocks."""
     inputs = open_inputs(paths)
+    try:
+        return _apply(inputs, target_fd, size_lb, discard, cancelled, progress)
+    finally:
+        inputs.close()
+
+
+def _apply(
+    inputs: MergeInputs,
+    target_fd: int,
+    size_lb: int,
+    discard: Discard,
+    cancelled: Callable[[], bool],
+    progress: Callable[[int], None],
+) -> ApplyStats:
     handle = lib.walb_wdiff_apply_new(inputs.handle, target_fd, size_lb, discard, inputs.failure)
     if not handle:
         raise inputs.error("image")
@@ -71,14 +87,7 @@ def apply_wdiffs(
             synced_bytes = stats.written_bytes
             _sync(target_fd)
     _sync(target_fd)
-    return ApplyStats(
-        stats.n_normal,
-        stats.n_zero,
-        stats.n_discard,
-        stats.written_bytes,
-        stats.zeroed_bytes,
-        stats.ignored_bytes,
-    )
+    return ApplyStats(*(getattr(stats, name) for name in ApplyStats.__slots__))
 
 
 def _sync(fd: int) -> None:

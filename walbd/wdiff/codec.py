@@ -7,15 +7,17 @@ Importing this module gives the C core the codecs it has not itself.
 from __future__ import annotations
 
 import lzma
+import threading
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import lz4.block
 import zstandard
 
 from walbd._core import ffi, lib
-from walbd.model.compression import CompressionType
+from walbd.model.compression import CompressionType, CompressOpt
 from walbd.model.error import Corrupted
 from walbd.wdiff.native import Bytes
 
@@ -46,11 +48,24 @@ def _zstd(level: int, data: Bytes) -> bytes:
     return zstandard.ZstdCompressor(level=level or 1).compress(data)
 
 
-def _snappy(_: int, data: Bytes) -> bytes:
-    src = ffi.from_buffer(data)
-    dst = bytearray(len(src))
-    size = lib.walb_snappy_compress(src, len(src), ffi.from_buffer(dst), len(src))
-    return bytes(dst[:size]) if size else bytes(data)
+class _Scratch(threading.local):
+    """A buffer of each thread for the results of the core: fresh memory is slow to touch."""
+
+    memory = bytearray()
+
+    def room(self, size: int) -> Any:
+        if len(self.memory) < size:
+            self.memory = bytearray(size)
+        return ffi.from_buffer(self.memory)
+
+
+_scratch = _Scratch()
+
+
+def _snappy(_: int, data: Bytes) -> bytes | None:
+    dst = _scratch.room(len(data))
+    size = lib.walb_snappy_compress(ffi.from_buffer(data), len(data), dst, len(data))
+    return bytes(ffi.buffer(dst, size)) if size else None
 
 
 def _ungzip(data: Bytes, size: int) -> bytes | None:
@@ -78,12 +93,12 @@ def _unzstd(data: Bytes, size: int) -> bytes | None:
 
 
 def _unsnappy(data: Bytes, size: int) -> bytes | None:
-    src = ffi.from_buffer(data)
-    dst = bytearray(size)
-    return bytes(dst) if lib.walb_snappy_decompress(src, len(src), ffi.from_buffer(dst), size) == 0 else None
+    dst = _scratch.room(size)
+    failed = lib.walb_snappy_decompress(ffi.from_buffer(data), len(data), dst, size)
+    return None if failed else bytes(ffi.buffer(dst, size))
 
 
-_COMPRESS: dict[int, Callable[[int, Bytes], bytes]] = {
+_COMPRESS: dict[int, Callable[[int, Bytes], bytes | None]] = {
     CompressionType.GZIP: _gzip,
     CompressionType.SNAPPY: _snappy,
     CompressionType.LZMA: _lzma,
@@ -108,7 +123,14 @@ def compress(kind: CompressionType, level: int, data: Bytes) -> bytes | None:
     if kind is CompressionType.NONE:
         return None
     stored = _COMPRESS[kind](level, data)
-    return stored if len(stored) < memoryview(data).nbytes else None
+    return stored if stored is not None and len(stored) < memoryview(data).nbytes else None
+
+
+def compressor(option: CompressOpt) -> Callable[[Bytes], bytes | None] | None:
+    """`compress` for one option; None when the option is not to compress."""
+    if option.type is CompressionType.NONE:
+        return None
+    return partial(compress, option.type, option.level)
 
 
 def decompress(kind: CompressionType, data: Bytes, size: int) -> bytes:
@@ -131,7 +153,7 @@ def walb_python_codec(codec: int, level: int, src: Any, length: int, dst: Any, s
         result = decompress(CompressionType(codec), data, size) if level < 0 else _COMPRESS[codec](level, data)
     except Corrupted:
         return -1
-    if len(result) > size:
+    if result is None or len(result) > size:
         return -1
     ffi.memmove(dst, result, len(result))
     return len(result)

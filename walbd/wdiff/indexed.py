@@ -34,8 +34,7 @@ class LogToIndexedWdiff:
 
     def feed(self, data: Bytes) -> None:
         """Takes the next log bytes, cut anywhere. Raises Corrupted naming the lsid, StorageFailure."""
-        view = ffi.from_buffer(data)
-        if lib.walb_wdiff_from_log_feed(self._handle, view, len(view), self._failure):
+        if lib.walb_wdiff_from_log_feed(self._handle, ffi.from_buffer(data), len(data), self._failure):
             raise error_of(self._failure, "log")
 
     def finish(self) -> Converted:

@@ -36,6 +36,7 @@ class MergeInputs:
         self.failure = new_failure()
         handle = lib.walb_wdiff_merge_new([file.fileno() for file in files], len(files), self.failure)
         if not handle:
+            self.close()
             raise self.error()
         self.handle = ffi.gc(handle, lib.walb_wdiff_merge_free)
         uuid = bytearray(UUID_BYTES)
@@ -45,3 +46,8 @@ class MergeInputs:
     def error(self, output: str = "diff") -> WalbError:
         """The error of the call that just failed; `output` names what was written, if that failed."""
         return error_of(self.failure, output, self._names)
+
+    def close(self) -> None:
+        """Closes the files; nothing else may be called afterwards."""
+        for file in self._files:
+            file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from io import FileIO
@@ -33,8 +34,9 @@ class PackStream:
         """Fills the buffer with the next bytes; returns how many, fewer than its size only at the end, 0 behind it.
 
         Raises Corrupted naming file, offset and field, StorageFailure."""
-        view = ffi.from_buffer(buffer, require_writable=True)
-        n = int(lib.walb_wdiff_packer_read(self._packer, view, len(view), self._inputs.failure))
+        place = ffi.from_buffer(buffer, require_writable=True)
+        with place:
+            n = int(lib.walb_wdiff_packer_read(self._packer, place, len(place), self._inputs.failure))
         if n < 0:
             raise self._inputs.error()
         return n
@@ -47,19 +49,22 @@ def open_inputs(paths: Sequence[Path]) -> MergeInputs:
     if len(groups) <= 1:
         return MergeInputs([open_wdiff(path) for path in paths], [str(path) for path in paths])
     for group in groups:
-        files.append(_stage(open_inputs(group), group[0].parent))
+        files.append(_stage(group))
         names.append(f"merge of {group[0]} to {group[-1].name}")
     return MergeInputs(files, names)
 
 
-def _stage(inputs: MergeInputs, folder: Path) -> FileIO:
+def _stage(paths: Sequence[Path]) -> FileIO:
     """The merge as a temporary file that vanishes when it is closed."""
+    inputs = open_inputs(paths)
     try:
-        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        with tempfile.TemporaryFile(dir=paths[0].parent, buffering=0) as file:
             write_sorted(inputs, CompressOpt(), file.fileno())
-            return FileIO(f"/proc/self/fd/{file.fileno()}", "rb")
+            return FileIO(os.dup(file.fileno()), "rb")
     except OSError as error:
-        raise StorageFailure(f"cannot merge in {folder}: {error.strerror}") from error
+        raise StorageFailure(f"cannot merge in {paths[0].parent}: {error.strerror}") from error
+    finally:
+        inputs.close()
 
 
 def write_sorted(inputs: MergeInputs, compress: CompressOpt, fd: int) -> int:
@@ -84,12 +89,16 @@ class Merger:
     def __init__(self, paths: Sequence[Path], compress: CompressOpt) -> None:
         """Paths are oldest first. Raises NotFound, StorageFailure, and Corrupted naming the file, also when the files
         are of different uuids."""
-        inputs = open_inputs(paths)
-        self.uuid = inputs.uuid
-        self._stream = PackStream(inputs, compress)
+        self._inputs = open_inputs(paths)
+        self.uuid = self._inputs.uuid
+        self._stream = PackStream(self._inputs, compress)
 
     def read(self, buffer: Bytes) -> int:
         """Fills the buffer with the next bytes; returns how many, fewer than its size only at the end, 0 behind it.
 
         Raises Corrupted naming file, offset and field, StorageFailure."""
         return self._stream.read(buffer)
+
+    def close(self) -> None:
+        """Closes the files; nothing else may be called afterwards."""
+        self._inputs.close()

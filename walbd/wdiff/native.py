@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 from walbd._core import ffi, lib
 from walbd.model.error import BadState, Corrupted, StorageFailure, WalbError
 
+# What the core takes as bytes. Pass `ffi.from_buffer(...)` of a memoryview directly in the call (or within `with`): a
+# frame that keeps it alive in an exception's cycle makes the garbage collector of CPython 3.11 crash.
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
 

@@ -27,8 +27,7 @@ class PackReceiver:
 
     def feed(self, data: Bytes) -> None:
         """Takes the next bytes, cut anywhere. Raises Corrupted naming offset and field, StorageFailure."""
-        view = ffi.from_buffer(data)
-        if lib.walb_wdiff_receive(self._state, self._fd, view, len(view), self._failure):
+        if lib.walb_wdiff_receive(self._state, self._fd, ffi.from_buffer(data), len(data), self._failure):
             raise error_of(self._failure, "received diff")
 
     def finish(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from walbd._core import ffi, lib
 from walbd.model.compression import CompressionType
+from walbd.model.error import Corrupted
 from walbd.model.limits import LB_BYTES
 from walbd.wdiff.inputs import open_wdiff
 from walbd.wdiff.native import error_of, new_failure
@@ -58,10 +59,11 @@ def wdiff_header(path: Path) -> WdiffHeader:
     """The file header alone. Raises NotFound, StorageFailure, Corrupted."""
     with open_wdiff(path) as file:
         block = file.read(lib.WALB_WDIFF_FILE_HEADER_BYTES)
+    if len(block) < lib.WALB_WDIFF_FILE_HEADER_BYTES:
+        raise Corrupted(f"{path}: offset {len(block)}: the file ends too early")
     failure = new_failure()
     kind = ffi.new("int *")
     uuid = bytearray(16)
-    block = block.ljust(lib.WALB_WDIFF_FILE_HEADER_BYTES, b"\0")
     if lib.walb_wdiff_parse_header(block, kind, ffi.from_buffer(uuid), failure):
         raise error_of(failure, str(path))
     return WdiffHeader(WdiffKind(kind[0]), bytes(uuid))

@@ -124,18 +124,16 @@ def _invalidate_stale(ldev_fd: int, super_sector: SuperSector, latest: int, wind
     pbs, count = super_sector.pbs, 0
     zeros = bytes(pbs)
     index = ffi.new("uint64_t *")
-    with mmap.mmap(-1, READ_BYTES) as memory, memoryview(memory) as window:
-        for start in range(latest, latest + window_pb, READ_BYTES // pbs):
-            size_pb = min(READ_BYTES // pbs, latest + window_pb - start)
-            with window[: size_pb * pbs] as part:
-                read_ring(ldev_fd, super_sector, start, part)
-                data = ffi.from_buffer(part)
-                index[0] = 0
-                while lib.walb_log_find_stale(data, size_pb, start, pbs, super_sector.salt, index):
-                    write_ring(ldev_fd, super_sector, start + index[0], zeros)
-                    index[0] += 1
-                    count += 1
-                ffi.release(data)
+    window = memoryview(mmap.mmap(-1, READ_BYTES))
+    for start in range(latest, latest + window_pb, READ_BYTES // pbs):
+        size_pb = min(READ_BYTES // pbs, latest + window_pb - start)
+        part = window[: size_pb * pbs]
+        read_ring(ldev_fd, super_sector, start, part)
+        index[0] = 0
+        while lib.walb_log_find_stale(ffi.from_buffer(part), size_pb, start, pbs, super_sector.salt, index):
+            write_ring(ldev_fd, super_sector, start + index[0], zeros)
+            index[0] += 1
+            count += 1
     return count
 
 

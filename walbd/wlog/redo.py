@@ -102,7 +102,7 @@ class LogRedo:
 
     @property
     def discard_lb(self) -> int:
-        """Blocks discarded (or ignored)."""
+        """Blocks discarded."""
         return int(self._redo.discard_lb)
 
     @property
@@ -122,13 +122,13 @@ def redo_ring(ldev_fd: int, super_sector: SuperSector, redo: LogRedo) -> int:
     MORE means that the log ends exactly at the limit of the redo. Raises StorageFailure on any read error: a block that
     cannot be read is never the end of the log."""
     pbs, ring_size_pb = super_sector.pbs, super_sector.ring_size_pb
-    with mmap.mmap(-1, MAX_RECORD_BYTES) as memory, memoryview(memory) as window:
-        while True:
-            left_pb = min(ring_size_pb, redo.limit_lsid - redo.read_lsid)
-            if left_pb < redo.need_pb:
-                return MORE
-            with window[: min(left_pb, max(redo.need_pb, READ_BYTES // pbs)) * pbs] as part:
-                read_ring(ldev_fd, super_sector, redo.read_lsid, part)
-                result = redo.feed(part)
-            if result != MORE:
-                return result
+    window = memoryview(mmap.mmap(-1, MAX_RECORD_BYTES))
+    while True:
+        left_pb = min(ring_size_pb, redo.limit_lsid - redo.read_lsid)
+        if left_pb < redo.need_pb:
+            return MORE
+        part = window[: min(left_pb, max(redo.need_pb, READ_BYTES // pbs)) * pbs]
+        read_ring(ldev_fd, super_sector, redo.read_lsid, part)
+        result = redo.feed(part)
+        if result != MORE:
+            return result

@@ -11,6 +11,7 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from walbd.model.error import PeerUnreachable, StorageFailure
@@ -18,6 +19,8 @@ from walbd.model.error import PeerUnreachable, StorageFailure
 OnStream = Callable[["Stream"], Awaitable[None]]
 LISTEN_BACKLOG = 128
 ACCEPT_RETRY_SEC = 0.1
+GATHER_BYTES = 256 << 10
+GATHER_SEC = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,11 @@ class Listener(Protocol):
 
 
 class SocketStream:
-    """Stream over a socket."""
+    """Stream over a socket.
+
+    Reads and writes are tried at once, and the loop is asked only when the kernel has nothing: most of the cost of
+    moving data through a loop is waking up. A reader of much is woken when GATHER_BYTES have come, or after GATHER_SEC.
+    """
 
     def __init__(self, sock: socket.socket, peer: str) -> None:
         sock.setblocking(False)
@@ -71,18 +78,60 @@ class SocketStream:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = sock
         self.peer = peer
+        self._low_bytes = 1
+        self._waiting: set[asyncio.Future[None]] = set()
 
     async def read_into(self, buffer: memoryview) -> int:
-        try:
-            return await asyncio.get_running_loop().sock_recv_into(self._socket, buffer)
-        except OSError as error:
-            raise PeerUnreachable(f"connection to {self.peer} broke: {error.strerror}") from error
+        while True:
+            try:
+                return self._socket.recv_into(buffer)
+            except BlockingIOError:
+                await self._readable(min(len(buffer), GATHER_BYTES))
+            except OSError as error:
+                raise self._broken(error) from error
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
+        rest = memoryview(data)
+        loop = asyncio.get_running_loop()
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                await self._wait(loop.add_writer, loop.remove_writer, None)
+            except OSError as error:
+                raise self._broken(error) from error
+
+    async def _readable(self, low_bytes: int) -> None:
+        loop = asyncio.get_running_loop()
+        if low_bytes != self._low_bytes:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low_bytes)
+            self._low_bytes = low_bytes
+        await self._wait(loop.add_reader, loop.remove_reader, GATHER_SEC if low_bytes > 1 else None)
+
+    async def _wait(
+        self,
+        add: Callable[[int, Callable[[], None]], object],
+        remove: Callable[[int], object],
+        limit_sec: float | None,
+    ) -> None:
+        """Waits until the socket is ready, `close` was called, or the limit has passed."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        fd = self._socket.fileno()
+        timer = loop.call_later(limit_sec, _wake, ready) if limit_sec is not None else None
+        add(fd, partial(_wake, ready))
+        self._waiting.add(ready)
         try:
-            await asyncio.get_running_loop().sock_sendall(self._socket, data)
-        except OSError as error:
-            raise PeerUnreachable(f"connection to {self.peer} broke: {error.strerror}") from error
+            await ready
+        finally:
+            self._waiting.discard(ready)
+            if timer:
+                timer.cancel()
+            if self._socket.fileno() >= 0:
+                remove(fd)
+
+    def _broken(self, error: OSError) -> PeerUnreachable:
+        return PeerUnreachable(f"connection to {self.peer} broke: {error.strerror}")
 
     def keep_alive(self, probes: KeepAlive) -> None:
         set_keep_alive(self._socket, probes)
@@ -92,9 +141,22 @@ class SocketStream:
             self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
+        if self._socket.fileno() < 0:
+            return
+        if self._waiting:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket.fileno())
+            loop.remove_writer(self._socket.fileno())
+            for ready in self._waiting:
+                _wake(ready)
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def set_keep_alive(sock: socket.socket, probes: KeepAlive) -> None:

@@ -137,7 +137,7 @@ class Engine:
         self._log_busy = True
         if must_sync:
             self.positions.flush = self.positions.completed
-        self._log_thread.submit(job, lambda result: self._log_done(pieces, must_sync, result))
+        self._log_thread.submit(job, lambda result: self._log_done(pieces, limit, must_sync, result))
 
     def _take_incoming(self) -> list[Piece]:
         incoming, size = self._incoming, 0
@@ -148,7 +148,9 @@ class Engine:
             pieces.append(piece)
         return pieces
 
-    def _log_done(self, pieces: list[Piece], is_synced: bool, result: tuple[int, int] | BaseException) -> None:
+    def _log_done(
+        self, pieces: list[Piece], limit_lsid: int, is_synced: bool, result: tuple[int, int] | BaseException
+    ) -> None:
         self._log_busy = False
         if self.failure or isinstance(result, BaseException):
             self._refuse(pieces)
@@ -161,7 +163,8 @@ class Engine:
         if left:
             del pieces[count:]
             self._incoming.extendleft(reversed(left))
-            self._needs_room = True
+            # A checkpoint that came meanwhile has made room already, and nothing else might come to ask for one.
+            self._needs_room = limit_lsid == self.positions.prev_written + self._ring_size_pb
         self._logged_to(pieces, next_lsid)
         if is_synced:
             self._permanent_to(next_lsid)

@@ -43,6 +43,7 @@ class DeviceServer:
         self._options = options
         self._world = world
         self._clients: set[Connection] = set()
+        self._control: ControlServer | None = None
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
@@ -61,6 +62,8 @@ class DeviceServer:
                 files.close()
         finally:
             sockets.remove()
+            if self._control is not None:
+                self._control.close()  # who asked for the stop learns by this that the devices are free again
 
     async def _serve(self, files: DeviceFiles, sockets: SocketFolder) -> int:
         options = self._options
@@ -68,6 +71,7 @@ class DeviceServer:
         engine = Engine(files, sector, self._world, is_overflow)
         checkpointer = Checkpointer(engine, files, sector, self._world)
         control = ControlServer(options.name, engine, checkpointer, self._stopping.set, lambda: len(self._clients))
+        self._control = control
         reader, pool = Reader(engine, self._world), ChunkPool()
 
         def export() -> Export:
@@ -91,7 +95,6 @@ class DeviceServer:
             client.stop()
         status = await self._end(checkpointer)
         engine.stop()
-        control.close()
         for client in list(self._clients):
             client.close()
         return status

@@ -1,8 +1,4 @@
-"""Builds log packs and writes them into the ring (wlog-format.md section 10): the writer's half of a walb device.
-
-Writes are collected as addresses; their checksums, the packs and the positions come from one native call, the bytes go
-to the log device in another. Both run without the GIL: call `build` and `write` through World.run.
-"""
+"""The native builder of log packs as tests use it: add() writes, build() packs, write() them to a log device."""
 
 from __future__ import annotations
 
@@ -27,10 +23,7 @@ def max_write_lb(super_sector: SuperSector) -> int:
 
 
 class PackBuilder:
-    """Room for a batch of writes and for the packs made of it; reused from batch to batch.
-
-    add() the writes in the order of their acceptance, build() the packs, write() them to the log device, clear().
-    """
+    """Room for a batch of writes and for the packs made of it."""
 
     def __init__(self, super_sector: SuperSector, max_pack_pb: int = 0, max_writes: int = DEFAULT_MAX_WRITES) -> None:
         self.pbs = super_sector.pbs
@@ -52,7 +45,7 @@ class PackBuilder:
     def add(self, offset_lb: int, size_lb: int, data: Any, *, starts_pack: bool = False) -> int:
         """Adds a write; data is a cffi pointer that must stay valid and unchanged until write() has returned.
 
-        Returns its index in the batch. Raises InvalidArgument when the batch is full."""
+        Returns its index in the batch."""
         return self._add(offset_lb, size_lb, data, 0, starts_pack)
 
     def add_discard(self, offset_lb: int, size_lb: int, *, starts_pack: bool = False) -> int:
@@ -60,8 +53,6 @@ class PackBuilder:
         return self._add(offset_lb, size_lb, ffi.NULL, 1, starts_pack)
 
     def _add(self, offset_lb: int, size_lb: int, data: Any, is_discard: int, starts_pack: bool) -> int:
-        if self.count == self.max_writes:
-            raise InvalidArgument(f"more than {self.max_writes} writes in a batch of the log")
         index = self.count
         self._writes[index] = (offset_lb, data, size_lb, is_discard, starts_pack, 0, 0)
         self.count += 1
@@ -105,7 +96,3 @@ class PackBuilder:
         result = lib.walb_log_write_pieces(fd, self._pieces, self._built.n_pieces)
         if result != 0:
             raise StorageFailure(f"cannot write to the log device: {os.strerror(-result)}")
-
-    def clear(self) -> None:
-        """Begins a new batch."""
-        self.count = 0

@@ -1,0 +1,133 @@
+"""Runs one command of an archive in child processes that are killed (SIGKILL) at chosen file operations.
+
+    python -m tests.archive.crash_scenarios FOLDER SCENARIO SEED COUNT
+
+FOLDER/base is the prepared base directory. For each chosen number N a copy FOLDER/N is made and a child carries out the
+scenario on it until its Nth file operation, which is not executed. COUNT numbers are drawn with SEED, 0 means all.
+Prints the numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from tests.archive.archive_testing import RunningArchive, clean_diff, running_archive
+from tests.archive.crash_history import NEW_IMAGE, ROUNDS
+
+HOOKED = (
+    *("rename", "fsync", "fdatasync", "unlink", "mkdir", "rmdir", "ftruncate", "write", "pwrite"),
+    *("copy_file_range", "open", "fchmod"),
+)
+MAX_OPERATIONS = 300
+
+
+async def init(archive: RunningArchive) -> None:
+    await archive.call("init-vol", "v1")
+
+
+async def full_backup(archive: RunningArchive) -> None:
+    await archive.full_backup(NEW_IMAGE, volume="ready")
+
+
+async def receive(archive: RunningArchive) -> None:
+    await archive.offer(clean_diff(3, 4), ROUNDS[3])
+
+
+async def restore(archive: RunningArchive) -> None:
+    await archive.call("restore", "v0", "2")
+
+
+async def delete_restored(archive: RunningArchive) -> None:
+    await archive.call("del-restored", "v0", "1")
+
+
+async def stop(archive: RunningArchive) -> None:
+    await archive.call("stop", "v0")
+
+
+async def start(archive: RunningArchive) -> None:
+    await archive.call("start", "stopped")
+
+
+async def clear(archive: RunningArchive) -> None:
+    await archive.call("clear-vol", "stopped")
+
+
+async def reset(archive: RunningArchive) -> None:
+    await archive.call("reset-vol", "stopped")
+
+
+SCENARIOS: dict[str, Callable[[RunningArchive], Awaitable[None]]] = {
+    action.__name__: action
+    for action in (init, full_backup, receive, restore, delete_restored, stop, start, clear, reset)
+}
+
+
+class Killer:
+    """Counts file operations once armed and kills this process at number `at`."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.count = 0
+        self.is_armed = False
+        for name in HOOKED:
+            setattr(os, name, self._hooked(getattr(os, name)))
+
+    def _hooked(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self.is_armed:
+                self.count += 1
+                if self.count == self.at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **kwargs)
+
+        return call
+
+
+async def _act(folder: Path, scenario: str, killer: Killer) -> None:
+    async with running_archive(folder) as archive:
+        killer.is_armed = True
+        await SCENARIOS[scenario](archive)
+        killer.is_armed = False
+
+
+def run_child(source: Path, folder: Path, scenario: str, at: int) -> int:
+    """Carries out the scenario on a copy; returns how many operations a child that was not killed made, else 0."""
+    shutil.copytree(source, folder)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        killer = Killer(at)
+        asyncio.run(_act(folder, scenario, killer))
+        os.write(writer, str(killer.count).encode())
+        os._exit(0)
+    os.close(writer)
+    _, status = os.waitpid(pid, 0)
+    with open(reader, "rb") as file:
+        text = file.read()
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise SystemExit(f"{scenario}: the child failed")
+    return int(text or 0)
+
+
+def main() -> None:
+    folder, scenario, seed, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    total = run_child(folder / "base", folder / "whole", scenario, MAX_OPERATIONS)
+    numbers = list(range(1, total + 1))
+    if count:
+        numbers = sorted(random.Random(seed).sample(numbers, min(count, total)))
+    for number in numbers:
+        run_child(folder / "base", folder / str(number), scenario, number)
+    print(*numbers)
+
+
+if __name__ == "__main__":
+    main()

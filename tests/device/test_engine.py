@@ -1,0 +1,381 @@
+"""The write path inside one process, on real files, with failures and delays put into single file operations."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.device.walb_devices import BOUND_SEC, Pair
+from walbd._core import ffi
+from walbd.device.nbd_protocol import EIO
+from walbd.device.user.block_io import discard_pieces, write_pieces, zero_pieces
+from walbd.device.user.checkpoint import Checkpointer
+from walbd.device.user.chunk import ChunkPool
+from walbd.device.user.device_files import DeviceFiles
+from walbd.device.user.engine import Engine
+from walbd.device.user.reader import Reader
+from walbd.device.user.start import open_device
+from walbd.model.error import BadState, InvalidArgument, StorageFailure
+from walbd.world.world import World
+
+
+class WatchedFiles(DeviceFiles):
+    """Writes down what is done in which order; holds operations back or lets them fail on request."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(str(pair.ldev), str(pair.ddev))
+        self.journal: list[tuple[str, int]] = []
+        self.failing: set[str] = set()
+        self.gates: dict[str, threading.Event] = {}
+        self.logged_lsid = self.stored_lsid = self.most_log_pb = 0
+
+    def _enter(self, what: str, value: int = 0) -> None:
+        if gate := self.gates.get(what):
+            assert gate.wait(BOUND_SEC)
+        if what in self.failing:
+            raise StorageFailure(f"injected: {what}")
+        self.journal.append((what, value))
+
+    def write_log(self, native: bytearray, lsid: int, limit_lsid: int) -> tuple[int, int]:
+        self._enter("write log", lsid)
+        count, next_lsid = super().write_log(native, lsid, limit_lsid)
+        self.logged_lsid = next_lsid
+        self.most_log_pb = max(self.most_log_pb, next_lsid - self.stored_lsid)
+        return count, next_lsid
+
+    def sync_log(self) -> None:
+        covered = self.logged_lsid
+        self._enter("sync log")
+        super().sync_log()
+        self.journal.append(("log synced", covered))
+
+    def sync_log_beside(self) -> None:
+        covered = self.logged_lsid
+        self._enter("sync log beside")
+        super().sync_log_beside()
+        self.journal.append(("log synced", covered))
+
+    def write_data(self, native: bytearray) -> None:
+        writes = ffi.from_buffer("walb_log_write[]", native)
+        for write in writes:
+            self._enter("write data", write.offset_lb)
+        super().write_data(native)
+
+    def super_sync(self, sector) -> None:  # type: ignore[no-untyped-def]
+        self._enter("super sync", sector.written_lsid)
+        super().super_sync(sector)
+        self.stored_lsid = sector.written_lsid
+
+
+class Rig:
+    """An engine with its checkpointer."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+        self.world = World()
+        self.files = WatchedFiles(pair)
+        sector, is_overflow = open_device(self.files, "vol")
+        self.files.journal.clear()
+        self.engine = Engine(self.files, sector, self.world, is_overflow)
+        self.checkpointer = Checkpointer(self.engine, self.files, sector, self.world)
+        self.reader = Reader(self.engine, self.world)
+        self.pool = ChunkPool()
+
+    def start_write(self, offset: int, data: bytes, *, is_fua: bool = False) -> asyncio.Future[int]:
+        chunk = self.pool.take(len(data))
+        chunk.view[: len(data)] = data
+        pieces = list(write_pieces(offset, chunk, 0, len(data), self.engine.max_record_lb))
+        chunk.unpin()
+        return self._submit(pieces, is_fua)
+
+    def start_discard(self, offset: int, size: int) -> asyncio.Future[int]:
+        return self._submit(list(discard_pieces(offset, size)), False)
+
+    def start_zeroes(self, offset: int, size: int) -> asyncio.Future[int]:
+        return self._submit(list(zero_pieces(offset, size, self.engine.max_record_lb)), False)
+
+    def _submit(self, pieces: list, is_fua: bool) -> asyncio.Future[int]:  # type: ignore[type-arg]
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.engine.submit(pieces, is_fua, done.set_result)
+        self.engine.kick()
+        return done
+
+    def start_flush(self) -> asyncio.Future[int]:
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.engine.flush(done.set_result)
+        self.engine.kick()
+        return done
+
+    async def read(self, offset: int, size: int) -> bytes:
+        buffer = bytearray(size)
+        if not self.reader.read_at_once(memoryview(buffer), offset):
+            await self.reader.read(memoryview(buffer), offset)
+        return bytes(buffer)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(BOUND_SEC):
+            while not condition():
+                await self.engine._progress.changed(0.05)
+
+    def gate(self, what: str) -> threading.Event:
+        self.files.gates[what] = threading.Event()
+        return self.files.gates[what]
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    rig = Rig(Pair(tmp_path, log_bytes=64 << 10))
+    try:
+        yield rig
+    finally:
+        for gate in rig.files.gates.values():
+            gate.set()
+        rig.engine.stop()
+        rig.files.close()
+
+
+async def test_a_write_is_read_back_before_it_is_on_the_data_device(rig: Rig) -> None:
+    rig.gate("write data")
+    assert await rig.start_write(0, b"a" * 1024, is_fua=True) == 0
+    assert await rig.start_discard(512, 512) == 0
+    assert await rig.read(0, 2048) == b"a" * 512 + bytes(1536)
+    assert rig.pair.ddev.read_bytes()[:1024] == bytes(1024)
+
+
+async def test_nothing_reaches_the_data_device_before_its_log_is_synced(rig: Rig) -> None:
+    for number in range(30):
+        await rig.start_write(512 * number, bytes([number]) * 512, is_fua=number % 7 == 0)
+        if number % 5 == 0:
+            await rig.start_flush()
+    await rig.engine.settle()
+    synced, logged = 0, []
+    for what, value in rig.files.journal:
+        if what == "write log":
+            logged.append(value)
+        elif what == "log synced":
+            synced = max(synced, value)
+        elif what == "write data":
+            # Write n is alone in its pack: header and one block, so it ends at 2 * (n + 1).
+            assert 2 * (value + 1) <= synced
+    assert len(logged) == 30
+
+
+async def test_a_write_is_acknowledged_when_it_is_logged_and_a_flush_when_it_is_synced(rig: Rig) -> None:
+    gates = [rig.gate("sync log"), rig.gate("sync log beside")]
+    assert await rig.start_write(0, b"a" * 512) == 0
+    flush = rig.start_flush()
+    fua = rig.start_write(512, b"b" * 512, is_fua=True)
+    plain = rig.start_write(1024, b"c" * 512)
+    await asyncio.sleep(0.02)
+    assert not flush.done() and not fua.done() and not plain.done()
+    for gate in gates:
+        gate.set()
+    assert [await flush, await fua, await plain] == [0, 0, 0]
+
+
+async def test_a_flush_with_nothing_to_sync_returns_at_once(rig: Rig) -> None:
+    assert await rig.start_flush() == 0
+    assert rig.files.journal == []
+
+
+async def test_what_arrives_during_a_log_write_becomes_one_batch(rig: Rig) -> None:
+    gate = rig.gate("write log")
+    writes = [rig.start_write(512 * number, b"x" * 512) for number in range(10)]
+    gate.set()
+    await asyncio.gather(*writes)
+    assert len([what for what, _ in rig.files.journal if what == "write log"]) == 2
+    assert rig.engine.positions.latest == 2 + 10
+
+
+async def test_overlapping_writes_end_in_the_order_of_the_log(rig: Rig) -> None:
+    for number in range(50):
+        rig.start_write(512 * (number % 3), bytes([number]) * 1024)
+    await rig.engine.settle()
+    expected = bytearray(2048)
+    for number in range(50):
+        expected[512 * (number % 3) : 512 * (number % 3) + 1024] = bytes([number]) * 1024
+    assert rig.pair.ddev.read_bytes()[:2048] == expected
+
+
+async def test_permanent_and_written_follow_without_further_writes(rig: Rig) -> None:
+    await rig.start_write(0, b"x" * 512)
+    await rig.until(lambda: rig.engine.positions.written == rig.engine.positions.latest == 2)
+    assert rig.engine.positions.prev_written == 0
+    await rig.checkpointer.take()
+    assert rig.engine.positions.prev_written == 2
+    assert rig.pair.super_sector().written_lsid == 2
+
+
+async def test_the_ring_is_never_reused_before_a_checkpoint(rig: Rig) -> None:
+    ring_pb = rig.checkpointer.sector.ring_size_pb
+    gate = rig.gate("super sync")
+    writes = [rig.start_write(0, bytes([number]) * 8192) for number in range(40)]
+    await rig.until(lambda: rig.engine.positions.written + 34 > ring_pb)
+    assert rig.engine.positions.latest <= ring_pb
+    assert not writes[-1].done()
+    gate.set()
+    assert set(await asyncio.gather(*writes)) == {0}
+    assert rig.files.most_log_pb <= ring_pb
+    assert rig.engine.is_overflow and rig.engine.notices.events == 1
+    assert await rig.read(0, 8192) == bytes([39]) * 8192
+
+
+async def test_a_checkpoint_during_a_log_write_that_found_no_room_is_not_missed(rig: Rig) -> None:
+    ring_pb = rig.checkpointer.sector.ring_size_pb
+    rig.engine.on_checkpoint_needed = lambda: None
+    while rig.engine.positions.latest + 17 <= ring_pb:
+        await rig.start_write(0, bytes(8192))
+    await rig.engine.settle()
+    gate = rig.gate("write log")
+    write = rig.start_write(0, bytes(8192))
+    await rig.checkpointer.take()
+    gate.set()
+    assert await asyncio.wait_for(write, BOUND_SEC) == 0
+
+
+async def test_overflow_is_flagged_and_only_a_reset_clears_it(rig: Rig) -> None:
+    for _ in range(20):
+        await rig.start_write(0, bytes(8192))
+    assert rig.engine.is_overflow
+    await rig.engine.settle()
+    await rig.checkpointer.take()
+    await rig.checkpointer.set_oldest(rig.engine.positions.prev_written)
+    assert rig.engine.is_overflow
+    before = rig.checkpointer.sector
+    await rig.checkpointer.reset_wal()
+    after = rig.pair.super_sector()
+    assert not rig.engine.is_overflow and set(rig.engine.positions.snapshot().__getstate__()) == {0}  # type: ignore[arg-type]
+    assert after.uuid != before.uuid and after.salt != before.salt
+    assert (after.oldest_lsid, after.written_lsid) == (0, 0)
+
+
+async def test_set_oldest_takes_only_pack_boundaries_up_to_the_checkpoint(rig: Rig) -> None:
+    for _ in range(3):
+        await rig.start_write(0, bytes(1024))
+    await rig.engine.settle()
+    with pytest.raises(InvalidArgument, match="out of range"):
+        await rig.checkpointer.set_oldest(3)
+    await rig.checkpointer.take()
+    with pytest.raises(InvalidArgument, match="no log pack"):
+        await rig.checkpointer.set_oldest(4)
+    await rig.checkpointer.set_oldest(3)
+    assert rig.pair.super_sector().oldest_lsid == 3
+    with pytest.raises(InvalidArgument, match="out of range"):
+        await rig.checkpointer.set_oldest(0)
+    await rig.checkpointer.set_oldest(9)
+
+
+@pytest.mark.parametrize("what", ["write log", "sync log", "sync log beside", "write data", "super sync"])
+async def test_an_io_error_makes_the_device_read_only(rig: Rig, what: str) -> None:
+    await rig.start_write(0, b"k" * 512)
+    await rig.engine.settle()
+    rig.files.failing.add(what)
+    first = rig.start_write(512, b"n" * 512, is_fua=what == "sync log")
+    if what == "super sync":
+        await rig.until(lambda: rig.engine.positions.written == 4)
+        with pytest.raises(StorageFailure):
+            await rig.checkpointer.take()
+    await rig.until(lambda: bool(rig.engine.failure))
+    assert await first == (EIO if what in ("write log", "sync log") else 0)
+    assert what in rig.engine.failure
+    assert await rig.start_write(0, b"z" * 512) == EIO
+    assert await rig.start_flush() == EIO
+    assert await rig.read(0, 512) == b"k" * 512
+    for call in (rig.checkpointer.take, rig.checkpointer.stop, rig.checkpointer.reset_wal):
+        with pytest.raises(BadState, match="read-only"):
+            await call()
+    assert rig.engine.notices.events == 1
+
+
+async def test_a_freeze_holds_writes_and_flushes_back_and_loses_none(rig: Rig) -> None:
+    await rig.start_write(0, b"a" * 512)
+    await rig.checkpointer.freeze(0)
+    assert rig.engine.positions.written == rig.engine.positions.latest
+    held = [rig.start_write(0, b"b" * 512), rig.start_write(512, b"c" * 512), rig.start_flush()]
+    await asyncio.sleep(0.02)
+    assert not any(future.done() for future in held)
+    assert await rig.read(0, 1024) == b"a" * 512 + bytes(512)
+    with pytest.raises(BadState, match="frozen"):
+        await rig.checkpointer.reset_wal()
+    await rig.checkpointer.freeze(0)
+    rig.checkpointer.melt()
+    assert [await future for future in held] == [0, 0, 0]
+    rig.checkpointer.melt()
+    assert await rig.read(0, 1024) == b"b" * 512 + b"c" * 512
+
+
+async def test_a_frozen_device_melts_by_itself(rig: Rig) -> None:
+    await rig.checkpointer.freeze(1)
+    assert await asyncio.wait_for(rig.start_write(0, b"b" * 512), BOUND_SEC) == 0
+    assert not rig.checkpointer.is_frozen
+
+
+async def test_a_reset_keeps_the_data_and_logs_later_writes_from_lsid_0(rig: Rig) -> None:
+    writes = [rig.start_write(512 * number, bytes([number + 1]) * 512) for number in range(20)]
+    await rig.checkpointer.reset_wal()
+    assert rig.pair.super_sector().written_lsid == 0
+    await asyncio.gather(*writes)
+    await rig.engine.settle()
+    data = rig.pair.ddev.read_bytes()
+    assert all(data[512 * number] == number + 1 for number in range(20))
+
+
+async def test_a_reset_takes_a_grown_log_device_into_use(rig: Rig) -> None:
+    before = rig.checkpointer.sector.ring_size_pb
+    os.truncate(rig.pair.ldev, 128 << 10)
+    await rig.checkpointer.reset_wal()
+    assert rig.pair.super_sector().ring_size_pb == before + 128
+    os.truncate(rig.pair.ldev, 64 << 10)
+    with pytest.raises(BadState, match="smaller"):
+        await rig.checkpointer.reset_wal()
+    os.truncate(rig.pair.ldev, 128 << 10)
+    assert rig.pair.super_sector().ring_size_pb == before + 128
+    assert await rig.start_write(0, b"a" * 512, is_fua=True) == 0
+
+
+async def test_resize_grows_within_the_data_device_only(rig: Rig) -> None:
+    with pytest.raises(InvalidArgument, match="shrink"):
+        await rig.checkpointer.resize(100)
+    with pytest.raises(InvalidArgument, match="do not fit"):
+        await rig.checkpointer.resize(4096)
+    os.truncate(rig.pair.ddev, 2 << 20)
+    await rig.checkpointer.resize(3000)
+    assert rig.pair.super_sector().device_size_lb == 3000
+    await rig.checkpointer.resize(0)
+    assert rig.pair.super_sector().device_size_lb == 4096
+
+
+async def test_the_periodic_checkpoint_stores_what_is_written(rig: Rig) -> None:
+    rig.checkpointer.set_interval_ms(5)
+    await rig.start_write(0, b"a" * 512, is_fua=True)
+    await rig.until(lambda: rig.engine.positions.prev_written == 2)
+    rig.checkpointer.set_interval_ms(0)
+    assert rig.pair.super_sector().written_lsid == 2
+    with pytest.raises(InvalidArgument):
+        rig.checkpointer.set_interval_ms(86_400_001)
+
+
+async def test_a_stop_leaves_nothing_to_redo(rig: Rig) -> None:
+    rig.start_write(0, b"a" * 512)
+    rig.start_zeroes(512, 100 << 10)
+    await rig.checkpointer.freeze(0)
+    last = rig.start_write(0, b"b" * 512)
+    await rig.checkpointer.stop()
+    assert await last == 0
+    assert rig.pair.super_sector().written_lsid == rig.engine.positions.latest
+    assert rig.pair.ddev.read_bytes()[:513] == b"b" * 512 + b"\0"
+    journal = [what for what, _ in rig.files.journal]
+    assert journal[-2:] == ["sync log beside", "log synced"]
+
+
+async def test_memory_is_given_back_when_data_are_written(rig: Rig) -> None:
+    for number in range(200):
+        await rig.start_write(4096 * (number % 10), bytes(4096))
+    await rig.engine.settle()
+    assert rig.engine._memory_bytes == 0
+    assert len(rig.pool._free) <= 16
