@@ -10,7 +10,7 @@ from demo.group import wait_until
 from tests.conftest import IS_LONG
 from tests.system.backup_group import MIB, BackedUpVolume, RelayedGroup
 
-SAMPLES = 40 if IS_LONG else 4
+SAMPLES = 40 if IS_LONG else 2
 # The answers of a conversation: greeting, acceptance, acknowledgements.
 EDGES_DOWN = (0, 30, 60, 90, 110) if IS_LONG else (90,)
 

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from demo.group import sanitized_environment, wait_until
+from tests.system.sampling import sampled
 
+MOMENTS = ["made an ext4 image", "run on free", "full backup in", "round 2"]
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(
     shutil.which("mke2fs", path=sanitized_environment()["PATH"]) is None, reason="needs e2fsprogs"
@@ -63,8 +65,7 @@ def test_the_demo_ends_well_and_leaves_nothing(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["made an ext4 image", "run on free", "full backup in", "round 2"])
+@pytest.mark.parametrize(("number", "moment"), sampled(3, [signal.SIGINT, signal.SIGTERM], MOMENTS))
 def test_an_interrupted_demo_leaves_nothing(place: Path, number: signal.Signals, moment: str) -> None:
     demo = begin(place)
     assert demo.stdout and demo.stderr

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from demo.group import HOST, wait_until
-from tests.conftest import IS_LONG
 from tests.system.backup_group import MIB, BackedUpVolume, RelayedGroup
+from tests.system.sampling import sampled
 
 KINDS = ("storage", "proxy", "archive")
 SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT")
@@ -54,8 +54,7 @@ def test_a_signal_ends_an_idle_group_with_status_0(own_group: RelayedGroup, numb
         assert "shutdown" in own_group.log_of(server).splitlines()[-1]
 
 
-@pytest.mark.parametrize("number", SIGNALS if IS_LONG else SIGNALS[:1])
-@pytest.mark.parametrize("kind", ["storage", "archive"])
+@pytest.mark.parametrize(("kind", "number"), sampled(2, ["storage", "archive"], SIGNALS))
 def test_a_signal_rolls_a_running_backup_back(own_group: RelayedGroup, kind: str, number: str) -> None:
     volume = own_group.volume(seed=32, size_bytes=16 * MIB)
     backup = begin_long_backup(volume)
@@ -101,8 +100,7 @@ def test_a_graceful_shutdown_waits_for_a_running_backup(own_group: RelayedGroup,
     volume.check_snapshots()
 
 
-@pytest.mark.parametrize("kind", ["storage", "archive"])
-@pytest.mark.parametrize("second", ["graceful", "force", "SIGTERM"])
+@pytest.mark.parametrize(("kind", "second"), sampled(3, ["storage", "archive"], ["graceful", "force", "SIGTERM"]))
 def test_a_second_request_escalates(own_group: RelayedGroup, kind: str, second: str) -> None:
     volume = own_group.volume(seed=35, size_bytes=16 * MIB)
     backup = begin_long_backup(volume)
@@ -125,7 +123,7 @@ def test_a_bad_shutdown_mode_is_refused(group: RelayedGroup, kind: str) -> None:
     assert getattr(group, kind).is_running()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sampled(1, KINDS))
 def test_clients_that_say_nothing_do_not_hold_up_a_signal(own_group: RelayedGroup, kind: str) -> None:
     server = getattr(own_group, kind)
     with socket.create_connection((HOST, server.port)):

@@ -8,6 +8,7 @@ import pytest
 
 from demo.group import wait_until
 from tests.system.backup_group import BackedUpVolume, RelayedGroup
+from tests.system.sampling import sampled
 
 SHORT = ["-to", "2"]
 
@@ -20,7 +21,7 @@ def impatient(make_group: Callable[..., RelayedGroup]) -> BackedUpVolume:
     return group.volume(seed=41)
 
 
-@pytest.mark.parametrize("count", [0, 300, 1_000_000])
+@pytest.mark.parametrize("count", sampled(1, [0, 300, 1_000_000]))
 def test_a_full_backup_over_a_silent_connection_fails_after_the_time_out(impatient: BackedUpVolume, count: int) -> None:
     volume, group = impatient, impatient.group
     volume.fill()
@@ -37,8 +38,7 @@ def test_a_full_backup_over_a_silent_connection_fails_after_the_time_out(impatie
     volume.check_snapshots()
 
 
-@pytest.mark.parametrize("place", ["to_proxy", "from_proxy"])
-@pytest.mark.parametrize("count", [100, 100_000])
+@pytest.mark.parametrize(("place", "count"), sampled(2, ["to_proxy", "from_proxy"], [100, 100_000]))
 def test_shipping_over_a_silent_connection_goes_on_when_it_heals(
     impatient: BackedUpVolume, place: str, count: int
 ) -> None:

@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 
 from demo.group import HOST, wait_until
-from tests.conftest import IS_LONG
 from tests.system.backup_group import BackedUpVolume, RelayedGroup, run, run_many
 
 KINDS = ("storage", "proxy", "archive")
 NEEDED = {"storage": ["-archive", f"{HOST}:1", "-proxy", f"{HOST}:1"]}
-ORDERS = list(itertools.permutations(KINDS))
-# A storage that finds no proxy at its start looks again after 10 s.
-QUICK_ORDERS = [("archive", "proxy", "storage"), ("proxy", "storage", "archive")]
+# A storage that finds no proxy at its start looks again after 10 s: those orders take long.
+ORDERS = [
+    pytest.param(
+        order, marks=[] if order.index("proxy") < order.index("storage") else [pytest.mark.long], id="-".join(order)
+    )
+    for order in itertools.permutations(KINDS)
+]
 
 
 def words(kind: str, base: Path, *more: str) -> list[str]:
@@ -82,7 +85,7 @@ def test_two_servers_cannot_share_a_base_directory(group: RelayedGroup, kind: st
     assert "another daemon uses" in run(*words(kind, group.folder / kind)).error
 
 
-@pytest.mark.parametrize("order", ORDERS if IS_LONG else QUICK_ORDERS, ids="-".join)
+@pytest.mark.parametrize("order", ORDERS)
 def test_servers_start_in_any_order(make_group: Callable[..., RelayedGroup], order: tuple[str, ...]) -> None:
     group = make_group()
     group.start()
