@@ -211,7 +211,7 @@ class BackedUpVolume:
         group = self.group
         group.wait_state(group.storage, self.name, "SyncReady")
         wait_until(lambda: group.state(group.archive, self.name) != "FullSync", 20, "the archive noticed the end")
-        if group.state(group.archive, self.name) == "Archived":
+        if group.state(group.archive, self.name) != "SyncReady":
             error = group.ask(group.storage, "full-bkp", self.name, "--wait").error
             assert "reset-vol" in error, error
             group.walbc(group.archive, "stop", self.name, "--wait")

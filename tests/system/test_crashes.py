@@ -215,7 +215,7 @@ def test_a_proxy_killed_while_diffs_wait_sends_them_after_its_restart(crash_targ
     volume.check_snapshots()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sampled(1, KINDS))
 def test_temporary_files_of_a_killed_server_are_removed(crash_target: BackedUpVolume, kind: str) -> None:
     volume, group = crash_target, crash_target.group
     server = getattr(group, kind)

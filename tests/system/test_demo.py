@@ -65,7 +65,7 @@ def test_the_demo_ends_well_and_leaves_nothing(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-@pytest.mark.parametrize(("number", "moment"), sampled(3, [signal.SIGINT, signal.SIGTERM], MOMENTS))
+@pytest.mark.parametrize(("number", "moment"), sampled(2, [signal.SIGINT, signal.SIGTERM], MOMENTS))
 def test_an_interrupted_demo_leaves_nothing(place: Path, number: signal.Signals, moment: str) -> None:
     demo = begin(place)
     assert demo.stdout and demo.stderr
