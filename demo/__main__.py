@@ -11,9 +11,11 @@ from pathlib import Path
 from types import FrameType
 
 from demo.filesystem import FileSystemError
-from demo.group import CommandFailed, Group
+from demo.group import CommandFailed, Group, Process
 from demo.session import DEVICE, VOLUME, Row, Session
 from walbd.model.error import WalbError
+
+INTERRUPT_AGAIN_SEC = 0.1
 
 
 def print_table(rows: list[Row]) -> None:
@@ -42,9 +44,18 @@ def print_how_to_play(session: Session, group: Group) -> None:
     print(f"End it with:  kill {' '.join(map(str, pids))}; rm -r {session.folder}")
 
 
-def on_terminate(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends the demo as Ctrl-C does."""
-    raise KeyboardInterrupt
+def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Ctrl-C and SIGTERM. Tried again until someone handles it: Python drops what is raised inside a destructor."""
+    signal.setitimer(signal.ITIMER_REAL, INTERRUPT_AGAIN_SEC)
+    if not Process.is_any_starting:
+        raise KeyboardInterrupt
+
+
+def ignore_interrupts() -> None:
+    """From now on the group is being stopped; an impatient second Ctrl-C must not leave half of it running."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def main() -> int:
@@ -52,7 +63,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description="Watch a file system being backed up and restored.")
     parser.add_argument("--keep", action="store_true", help="leave the group running and say how to play with it")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, on_terminate)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, interrupt)
     folder = Path(tempfile.mkdtemp(prefix="walb-demo-"))
     group = Group(folder, folder / "run")
     is_kept = False
@@ -67,12 +79,14 @@ def main() -> int:
         print(f"\ndemo: {good} of {len(rows)} snapshots restored, identical and clean")
         return 0 if good == len(rows) else 1
     except KeyboardInterrupt:
+        ignore_interrupts()
         print("\ndemo: interrupted; stopping the group", file=sys.stderr)
         return 130
     except (CommandFailed, FileSystemError, WalbError, TimeoutError, OSError) as error:
         print(f"demo: failed: {error}", file=sys.stderr)
         return 1
     finally:
+        ignore_interrupts()
         if not is_kept:
             group.stop()
             shutil.rmtree(folder, ignore_errors=True)
