@@ -190,7 +190,7 @@ def test_an_archive_that_is_another_server_refuses_the_backup(volume: BackedUpVo
     group.to_archive.target_port = getattr(group, kind).port
     try:
         error = group.ask(group.storage, "full-bkp", volume.name, "--wait").error
-        assert f"a {kind} has no such command" in error, error
+        assert f"walb-{kind} has no such command" in error, error
     finally:
         group.to_archive.target_port = group.archive_port
     assert group.state(group.storage, volume.name) == "SyncReady"

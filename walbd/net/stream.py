@@ -70,6 +70,17 @@ class Acknowledgement:
             self.task.result()
             raise ProtocolViolation(f"{self._connection} acknowledged data before their end")
 
+    async def unless_done(self, pause: Awaitable[None]) -> None:
+        """A pause of the sender, ended early when the receiver has something to say."""
+        pausing = asyncio.ensure_future(pause)
+        try:
+            await asyncio.wait([pausing, self.task], return_when=asyncio.FIRST_COMPLETED)
+            if pausing.done():
+                pausing.result()
+        finally:
+            pausing.cancel()
+            await wait_ended([pausing])
+
 
 @contextlib.asynccontextmanager
 async def acknowledged(connection: Connection) -> AsyncIterator[Acknowledgement]:
@@ -120,7 +131,7 @@ async def send_data(
             total += amount
             hooks.progress(total)
             if hooks.pace:
-                await hooks.pace(amount)
+                await ack.unless_done(hooks.pace(amount))
     finally:
         await wait_ended(ahead)
 
