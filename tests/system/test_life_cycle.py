@@ -155,7 +155,7 @@ def test_stop_graceful_waits_for_a_backup_and_force_ends_it(volume: BackedUpVolu
         assert graceful.poll() is None and backup.poll() is None
         group.walbc(group.storage, "stop", volume.name, "force", "--wait")
         assert backup.wait(10) == 1
-        assert backup.stderr and "cancelled" in backup.stderr.read()
+        assert backup.stderr and "force stopped" in backup.stderr.read()
         assert graceful.wait(10) == 0
     finally:
         group.walbc(group.storage, "set-full-scan-bps", "0")
