@@ -1,4 +1,5 @@
-/* One file as both inputs of a merge: reading, merging, the pack stream of the result, and applying it to an image. */
+/* One file as both inputs of a merge: reading, merging, the pack stream of the result, applying it to an image,
+ * and seeing that image without applying. */
 #define _GNU_SOURCE
 #include <sys/mman.h>
 #include <unistd.h>
@@ -7,13 +8,14 @@
 #include "wdiff_apply.h"
 #include "wdiff_input.h"
 #include "wdiff_pack.h"
+#include "wdiff_virtual.h"
 
 enum { IMAGE_LB = 1 << 16, CHUNK_BYTES = 10000 };
 
 static void pack(const int *fds, walb_failure *f)
 {
     static uint8_t chunk[CHUNK_BYTES];
-    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, f);
+    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, WALB_WDIFF_MAX_IO_LB, f);
     walb_wdiff_packer *p;
     walb_wdiff_verifier v;
     int64_t n = 0;
@@ -30,21 +32,46 @@ static void pack(const int *fds, walb_failure *f)
     walb_wdiff_merge_free(m);
 }
 
-static void apply(const int *fds, int image, walb_failure *f)
+/* Returns whether all could be applied. */
+static int apply(const int *fds, int image, walb_failure *f)
 {
-    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, f);
+    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, WALB_WDIFF_MAX_IO_LB, f);
     walb_wdiff_apply *a;
     uint64_t done_lb;
+    int result;
 
     if (!m)
-        return;
+        return 0;
     a = walb_wdiff_apply_new(m, image, IMAGE_LB, WALB_DISCARD_ZERO, f);
     MUST(a);
-    while (walb_wdiff_apply_step(a, &done_lb, f) > 0)
-        ;
+    do
+        result = walb_wdiff_apply_step(a, &done_lb, f);
+    while (result > 0);
     walb_wdiff_apply_free(a);
     walb_wdiff_merge_free(m);
     MUST(lseek(image, 0, SEEK_END) == (off_t)IMAGE_LB * 512);
+    return result == 0;
+}
+
+/* What is seen through the diffs must be what applying them gave. */
+static void compare(const int *fds, int image, walb_failure *f)
+{
+    static uint8_t seen[CHUNK_BYTES * 10], applied[CHUNK_BYTES * 10];
+    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, 0, f);
+    walb_wdiff_virtual *v;
+    uint64_t at = 0;
+    int64_t n;
+
+    MUST(m);
+    v = walb_wdiff_virtual_new(m, -1, 0, (uint64_t)IMAGE_LB * 512, f);
+    MUST(v);
+    while ((n = walb_wdiff_virtual_read(v, seen, sizeof seen, f)) > 0) {
+        MUST(pread(image, applied, (size_t)n, (off_t)at) == n && memcmp(seen, applied, (size_t)n) == 0);
+        at += (uint64_t)n;
+    }
+    MUST(n == 0 && at == (uint64_t)IMAGE_LB * 512);
+    walb_wdiff_virtual_free(v);
+    walb_wdiff_merge_free(m);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -53,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *copy = malloc(size + 1);
     walb_failure f;
 
-    MUST(copy && image >= 0 && ftruncate(image, (off_t)IMAGE_LB * 512) == 0);
+    MUST(copy && image >= 0);
     memcpy(copy, data, size);
     for (signs = 0; signs < 2; signs++) {
         fds[0] = fds[1] = memfd_create("wdiff", 0);
@@ -61,7 +88,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             sign_wdiff(copy, size);
         MUST(fds[0] >= 0 && write(fds[0], copy, size) == (ssize_t)size);
         pack(fds, &f);
-        apply(fds, image, &f);
+        MUST(ftruncate(image, 0) == 0 && ftruncate(image, (off_t)IMAGE_LB * 512) == 0);
+        if (apply(fds, image, &f))
+            compare(fds, image, &f);
         close(fds[0]);
     }
     close(image);
