@@ -14,16 +14,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from walbd._core import lib
+from walbd._core import ffi, lib
 from walbd.model.error import Corrupted
+from walbd.wdiff.native import error_of, new_failure
 
-PREAMBLE = 0x119D83A7
+PREAMBLE: int = lib.WALB_QUEUE_PREAMBLE
 HEADER = struct.Struct("<IIIQQ")
 RECORD = struct.Struct("<IIII")
 RECORD_AREA = 2 * HEADER.size
 PAGE_BYTES = 4096
 MAX_QUEUE_FILE_BYTES = 64 << 20
-MAX_RECORD_BYTES = 4096
+MAX_RECORD_BYTES: int = lib.WALB_QUEUE_MAX_RECORD_BYTES
 
 
 def _csum(data: bytes, salt: int) -> int:
@@ -51,40 +52,26 @@ def decode_queue(file: bytes, what: str) -> list[bytes]:
     Header copy 1 is used when it and its whole chain of records verify, else copy 2. Raises Corrupted when neither
     does."""
     reasons = []
-    for number in (1, 2):
+    for copy in (1, 2):
         try:
-            return _records_by_header(file, (number - 1) * HEADER.size, what)
+            return _records_by_header(file, copy)
         except Corrupted as error:
-            reasons.append(f"copy {number}: {error.message}")
+            reasons.append(error.message)
     raise Corrupted(
         f"{what}: both headers of the queue file are broken ({'; '.join(reasons)})",
         "the snapshots waiting to be sent are lost: reset-vol and a hash backup of the volume",
     )
 
 
-def _records_by_header(file: bytes, offset: int, what: str) -> list[bytes]:
-    if len(file) < RECORD_AREA + RECORD.size:
-        raise Corrupted(f"{what}: shorter than its headers")
-    preamble, _, salt, begin, end = HEADER.unpack_from(file, offset)
-    if preamble != PREAMBLE or _csum(file[offset : offset + HEADER.size], 0) != 0:
-        raise Corrupted("header does not verify")
-    if not begin <= end <= len(file) - RECORD_AREA - RECORD.size:
-        raise Corrupted(f"records {begin}..{end} lie outside the file")
-    return _chain(file, RECORD_AREA + begin, RECORD_AREA + end, salt)
-
-
-def _chain(file: bytes, position: int, end: int, salt: int) -> list[bytes]:
+def _records_by_header(file: bytes, copy: int) -> list[bytes]:
+    failure = new_failure()
+    walk = ffi.new("walb_queue_walk *")
+    content = ffi.from_buffer(file)
+    result = lib.walb_queue_open(walk, content, len(file), copy, failure)
     records: list[bytes] = []
-    previous_bytes = 0
-    while True:
-        preamble, csum, size, to_previous = RECORD.unpack_from(file, position)
-        if preamble != PREAMBLE or (records and to_previous != previous_bytes):
-            raise Corrupted(f"record at byte {position} is not chained")
-        if position == end:
-            return records
-        data = file[position + RECORD.size : position + RECORD.size + size]
-        if size > MAX_RECORD_BYTES or position + RECORD.size + size > end or _csum(data, salt) != csum:
-            raise Corrupted(f"record at byte {position} does not verify")
-        records.append(data)
-        previous_bytes = RECORD.size + size
-        position += previous_bytes
+    while result == 0 and (result := lib.walb_queue_next(walk, failure)) > 0:
+        records.append(file[walk.offset : walk.offset + walk.size])
+        result = 0
+    if result < 0:
+        raise error_of(failure, f"copy {copy}")
+    return records
