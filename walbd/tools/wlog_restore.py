@@ -69,8 +69,8 @@ TOOL = Tool(
     1,
     notes=(
         "LDEV gets the uuid and salt of the log; oldest and written lsid become where it begins. A pack that would "
-        "cross the end of the ring goes behind it, after a pack of padding, and the lsids that follow move by that. Until "
-        "all of it is durable, LDEV holds an empty log.",
+        "cross the end of the ring goes behind it, after a pack of padding, and the lsids that follow move by that. "
+        "Until all of it is durable, LDEV holds an empty log.",
     ),
 )
 
