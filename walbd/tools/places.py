@@ -6,8 +6,8 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from io import FileIO
 from pathlib import Path
 
@@ -33,6 +33,13 @@ def open_input(name: str) -> Iterator[FileIO]:
 
 
 @contextmanager
+def open_inputs(names: Sequence[str]) -> Iterator[list[FileIO]]:
+    """Opens several for sequential reading. Raises NotFound or StorageFailure."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(open_input(name)) for name in names]
+
+
+@contextmanager
 def open_device(name: str, *, write: bool = False) -> Iterator[int]:
     """Opens a device, or the file of one. Raises NotFound or StorageFailure; errors of the format name it."""
     with _opened(name, os.O_RDWR if write else os.O_RDONLY) as fd, _named(name):
@@ -44,6 +51,13 @@ def open_target(name: str) -> Iterator[tuple[int, int]]:
     """Opens a device or image file for writing; gives the descriptor and its size in LB."""
     with _opened(name, os.O_RDWR) as fd:
         yield fd, device_size_bytes(fd) // LB_BYTES
+
+
+@contextmanager
+def seekable_all(names: Sequence[str]) -> Iterator[list[Path]]:
+    """`seekable` for several."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(seekable(name)) for name in names]
 
 
 @contextmanager
