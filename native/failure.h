@@ -9,6 +9,8 @@
 #define WALB_FAIL_SYSTEM -2
 #define WALB_FAIL_MEMORY -3
 #define WALB_FAIL_RANGE -4
+/* Another thread of the same work failed. */
+#define WALB_FAIL_STOPPED -5
 
 /* source is the number of the input the failure belongs to, -1 for the output; sys_errno belongs to WALB_FAIL_SYSTEM. */
 typedef struct {

@@ -56,7 +56,7 @@ void walb_output_close(walb_output *out)
     out->buffer = NULL;
 }
 
-static int write_all(int fd, struct iovec *part, int n_parts, walb_failure *f)
+static int write_parts(int fd, struct iovec *part, int n_parts, walb_failure *f)
 {
     while (n_parts > 0) {
         ssize_t n = writev(fd, part, n_parts);
@@ -77,6 +77,13 @@ static int write_all(int fd, struct iovec *part, int n_parts, walb_failure *f)
     return 0;
 }
 
+int walb_write_all(int fd, const uint8_t *src, size_t len, walb_failure *f)
+{
+    struct iovec part = {(void *)src, len};
+
+    return write_parts(fd, &part, 1, f);
+}
+
 int walb_output_put(walb_output *out, const uint8_t *data, size_t len, walb_failure *f)
 {
     out->offset += len;
@@ -87,7 +94,7 @@ int walb_output_put(walb_output *out, const uint8_t *data, size_t len, walb_fail
     }
     struct iovec parts[2] = {{out->buffer, out->used}, {(void *)data, len}};
     out->used = 0;
-    return write_all(out->fd, parts, 2, f);
+    return write_parts(out->fd, parts, 2, f);
 }
 
 int walb_output_flush(walb_output *out, walb_failure *f)
@@ -95,5 +102,5 @@ int walb_output_flush(walb_output *out, walb_failure *f)
     struct iovec part = {out->buffer, out->used};
 
     out->used = 0;
-    return write_all(out->fd, &part, 1, f);
+    return write_parts(out->fd, &part, 1, f);
 }

@@ -11,6 +11,8 @@
 /* Reads exactly len bytes at offset; a file that ends early is corrupt. */
 int walb_read_at(int fd, uint8_t *dst, size_t len, uint64_t offset, walb_failure *f);
 int walb_write_at(int fd, const uint8_t *src, size_t len, uint64_t offset, walb_failure *f);
+/* At the descriptor's position. */
+int walb_write_all(int fd, const uint8_t *src, size_t len, walb_failure *f);
 
 /* Appends at the descriptor's position. offset is how many bytes were put in altogether. */
 typedef struct {

@@ -40,7 +40,7 @@ static walb_image_slot *oldest(walb_image_cache *c, const walb_image_slot *excep
 walb_image_slot *walb_image_cache_take(walb_image_cache *c, size_t bytes)
 {
     walb_image_slot *s, *victim;
-    int is_full = c->bytes + bytes > WALB_IMAGE_CACHE_BYTES;
+    int is_full = c->bytes + bytes > c->limit_bytes;
 
     /* When the limit is reached, the memory of the oldest image is used again: fresh memory is slow to touch. */
     s = oldest(c, NULL, is_full);
@@ -56,7 +56,7 @@ walb_image_slot *walb_image_cache_take(walb_image_cache *c, size_t bytes)
         c->bytes += bytes;
     }
     s->used = ++c->clock;
-    while (c->bytes > WALB_IMAGE_CACHE_BYTES && (victim = oldest(c, s, 1)) != NULL)
+    while (c->bytes > c->limit_bytes && (victim = oldest(c, s, 1)) != NULL)
         drop(c, victim);
     return s;
 }

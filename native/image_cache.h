@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #define WALB_IMAGE_CACHE_SLOTS 256
-#define WALB_IMAGE_CACHE_BYTES ((size_t)32 << 20)
 
 typedef struct {
     uint64_t offset, used;
@@ -19,7 +18,7 @@ typedef struct {
 typedef struct {
     walb_image_slot slots[WALB_IMAGE_CACHE_SLOTS];
     uint64_t clock;
-    size_t bytes;
+    size_t bytes, limit_bytes;
 } walb_image_cache;
 
 /* The image of a source at an offset, or NULL. The length belongs to the key: a hostile file may claim another one for the
@@ -27,7 +26,7 @@ typedef struct {
 uint8_t *walb_image_cache_find(walb_image_cache *c, uint32_t source, uint64_t offset, size_t bytes);
 
 /* Room for a new image, which counts as absent until walb_image_cache_keep. NULL without memory. The newest image is kept
- * at any size, others as long as WALB_IMAGE_CACHE_BYTES allow. */
+ * at any size, others as long as limit_bytes allow. */
 walb_image_slot *walb_image_cache_take(walb_image_cache *c, size_t bytes);
 void walb_image_cache_keep(walb_image_slot *slot, uint32_t source, uint64_t offset, size_t bytes);
 void walb_image_cache_free(walb_image_cache *c);

@@ -1,32 +1,30 @@
 #include "wdiff_from_log.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "checksum.h"
 #include "file_io.h"
-#include "wdiff_codec.h"
-#include "wdiff_index.h"
-#include "wlog_parse.h"
 
-#define SLICE_BYTES ((size_t)WALB_WDIFF_MAX_IO_LB * WALB_LB_BYTES)
+/* A part has at least so much log, and ends with a pack. */
+#define PART_BYTES ((uint64_t)1 << 20)
+#define READ_BYTES ((size_t)256 << 10)
 
-/* An IO longer than a slice is cut at aligned addresses, where index records end anyway; memory is one slice. */
 struct walb_wdiff_from_log {
     walb_log_stream stream;
-    walb_output out;
-    walb_wdiff_index index;
-    uint32_t n_ios;
-    /* The slice that is coming in: its place, and what of it came with earlier calls. */
-    uint64_t slice_lb;
-    size_t slice_bytes, have;
-    uint8_t *gathered, *compressed;
+    walb_wdiff_part *part;
+    /* Where the log of this lsid lies in the source. */
+    uint64_t source_offset, source_lsid;
 };
 
-walb_wdiff_from_log *walb_wdiff_from_log_new(int fd, const uint8_t *uuid, uint32_t pbs, uint32_t salt, uint64_t begin_lsid,
-                                             walb_failure *f)
+static int is_no_pack(int code)
 {
-    uint8_t header[WALB_WDIFF_FILE_HEADER_BYTES];
+    return code <= WALB_LOG_BAD_TYPE && code >= WALB_LOG_BAD_RECORD;
+}
+
+walb_wdiff_from_log *walb_wdiff_from_log_new(walb_wdiff_builder *b, uint64_t number, uint32_t pbs, uint32_t salt,
+                                             uint64_t begin_lsid, walb_failure *f)
+{
     walb_wdiff_from_log *w = calloc(1, sizeof *w);
 
     if (!w) {
@@ -34,16 +32,12 @@ walb_wdiff_from_log *walb_wdiff_from_log_new(int fd, const uint8_t *uuid, uint32
         return NULL;
     }
     walb_log_stream_init(&w->stream, pbs, salt, begin_lsid);
-    w->gathered = malloc(SLICE_BYTES);
-    w->compressed = malloc(SLICE_BYTES);
-    walb_wdiff_build_header(header, WALB_WDIFF_INDEXED, uuid);
-    if (walb_output_open(&w->out, fd, f) != 0 || !w->gathered || !w->compressed) {
-        walb_fail_memory(f);
-        walb_wdiff_from_log_free(w);
+    w->part = walb_wdiff_part_new(b, f);
+    if (!w->part) {
+        free(w);
         return NULL;
     }
-    /* Fits the output's buffer: nothing can fail here. */
-    walb_output_put(&w->out, header, sizeof header, f);
+    walb_wdiff_part_begin(w->part, number);
     return w;
 }
 
@@ -51,102 +45,38 @@ void walb_wdiff_from_log_free(walb_wdiff_from_log *w)
 {
     if (!w)
         return;
-    walb_output_close(&w->out);
-    walb_wdiff_index_free(&w->index);
-    free(w->gathered);
-    free(w->compressed);
+    walb_wdiff_part_free(w->part);
     free(w);
 }
 
-/* Where the slice that holds byte `offset` of a record begins, and its length. */
-static void find_slice(walb_wdiff_from_log *w, const walb_log_record *r, uint64_t offset)
-{
-    uint64_t begin = r->offset_lb + offset / WALB_LB_BYTES, end = r->offset_lb + r->size_lb, next;
-
-    next = r->size_lb <= WALB_WDIFF_MAX_IO_LB ? end : (begin / WALB_WDIFF_MAX_IO_LB + 1) * WALB_WDIFF_MAX_IO_LB;
-    w->slice_lb = begin;
-    w->slice_bytes = (size_t)((next < end ? next : end) - begin) * WALB_LB_BYTES;
-}
-
-/* Stores a whole slice. The checksum of data stored as they are is that of the log with another salt. */
-static int put_slice(walb_wdiff_from_log *w, const walb_log_record *log, const uint8_t *data, walb_failure *f)
-{
-    size_t len = w->slice_bytes, stored;
-    uint32_t blocks = (uint32_t)(len / WALB_LB_BYTES);
-    walb_wdiff_record r = {.address_lb = w->slice_lb, .blocks_lb = blocks, .stored_offset = w->out.offset};
-
-    if (walb_is_zero(data, len)) {
-        r.kind = WALB_WDIFF_ZERO;
-        return walb_wdiff_index_add(&w->index, &r, f);
-    }
-    stored = walb_codec_compress(WALB_CODEC_SNAPPY, 0, data, len, w->compressed);
-    if (stored > 0) {
-        data = w->compressed;
-        r.codec = WALB_CODEC_SNAPPY;
-        r.checksum = walb_csum(data, stored, 0);
-    } else {
-        stored = len;
-        r.checksum = blocks == log->size_lb ? log->csum + w->stream.salt : walb_csum(data, len, 0);
-    }
-    r.image_lb = blocks;
-    r.stored_bytes = (uint32_t)stored;
-    if (walb_output_put(&w->out, data, stored, f) != 0)
-        return f->code;
-    return walb_wdiff_index_add(&w->index, &r, f);
-}
-
-/* Takes a piece of a record's data: whole slices straight from it, the rest gathered. */
-static int take_data(walb_wdiff_from_log *w, const walb_log_event *ev, walb_failure *f)
-{
-    const walb_log_record *log = &w->stream.pack.records[ev->record];
-    const uint8_t *data = ev->data;
-    size_t left = ev->len;
-    uint64_t offset = ev->data_offset;
-    int result = 0;
-
-    while (left > 0 && result == 0) {
-        size_t n;
-        if (w->have == 0)
-            find_slice(w, log, offset);
-        n = w->slice_bytes - w->have < left ? w->slice_bytes - w->have : left;
-        if (n < w->slice_bytes)
-            memcpy(w->gathered + w->have, data, n);
-        w->have += n;
-        if (w->have == w->slice_bytes) {
-            w->have = 0;
-            result = put_slice(w, log, n < w->slice_bytes ? w->gathered : data, f);
-        }
-        data += n;
-        offset += n;
-        left -= n;
-    }
-    return result;
-}
-
-static int take_record(walb_wdiff_from_log *w, const walb_log_record *log, walb_failure *f)
-{
-    w->n_ios++;
-    if (!(log->flags & WALB_LOG_DISCARD) || log->size_lb == 0)
-        return 0;
-    return walb_wdiff_index_add(&w->index,
-                                &(walb_wdiff_record){.address_lb = log->offset_lb,
-                                                     .blocks_lb = log->size_lb,
-                                                     .kind = WALB_WDIFF_DISCARD,
-                                                     .stored_offset = w->out.offset},
-                                f);
-}
-
-static int check_place(const walb_wdiff_from_log *w, walb_failure *f)
+static int check_places(const walb_log_stream *s, walb_failure *f)
 {
     uint32_t i;
 
-    for (i = 0; i < w->stream.pack.n_records; i++) {
-        const walb_log_record *r = &w->stream.pack.records[i];
+    for (i = 0; i < s->pack.n_records; i++) {
+        const walb_log_record *r = &s->pack.records[i];
         if (!(r->flags & WALB_LOG_PADDING) && r->offset_lb > WALB_WDIFF_MAX_END_LB - r->size_lb)
             return walb_fail(f, WALB_FAIL_CORRUPT, "lsid %llu: record %u: offset %llu lies behind the largest volume",
-                             (unsigned long long)w->stream.next_lsid, i, (unsigned long long)r->offset_lb);
+                             (unsigned long long)s->next_lsid, i, (unsigned long long)r->offset_lb);
     }
     return 0;
+}
+
+/* A piece of a record's data. The checksum of data stored as they are is that of the log without its salt. */
+static int take_data(walb_wdiff_from_log *w, const walb_log_event *ev, walb_failure *f)
+{
+    const walb_log_record *r = &w->stream.pack.records[ev->record];
+
+    if (ev->data_offset == 0)
+        walb_wdiff_part_io(w->part, &(walb_wdiff_io){
+                                        .address_lb = r->offset_lb,
+                                        .source_offset = w->source_offset + (r->lsid - w->source_lsid) * w->stream.pbs,
+                                        .blocks_lb = r->size_lb,
+                                        .csum = r->csum + w->stream.salt,
+                                        .has_csum = 1,
+                                        .finds_zeros = 1,
+                                    });
+    return walb_wdiff_part_data(w->part, ev->data, ev->len, f);
 }
 
 int walb_wdiff_from_log_feed(walb_wdiff_from_log *w, const uint8_t *data, size_t len, walb_failure *f)
@@ -165,36 +95,162 @@ int walb_wdiff_from_log_feed(walb_wdiff_from_log *w, const uint8_t *data, size_t
         if (event == WALB_LOG_END)
             return walb_fail(f, WALB_FAIL_CORRUPT, "lsid %llu: bytes behind the end of the log",
                              (unsigned long long)w->stream.next_lsid);
-        if (event == WALB_LOG_PACK)
-            result = check_place(w, f);
-        else if (event == WALB_LOG_DATA)
+        if (event == WALB_LOG_PACK) {
+            result = check_places(&w->stream, f);
+        } else if (event == WALB_LOG_DATA) {
             result = take_data(w, &ev, f);
-        else if (event == WALB_LOG_RECORD)
-            result = take_record(w, &w->stream.pack.records[ev.record], f);
+        } else if (event == WALB_LOG_RECORD) {
+            const walb_log_record *r = &w->stream.pack.records[ev.record];
+            if (r->flags & WALB_LOG_DISCARD)
+                result = walb_wdiff_part_discard(w->part, r->offset_lb, r->size_lb, f);
+        } else if (event == WALB_LOG_PACK_END && walb_wdiff_part_is_full(w->part)) {
+            result = walb_wdiff_part_flush(w->part, f);
+        }
     }
     return result;
 }
 
-int walb_wdiff_from_log_finish(walb_wdiff_from_log *w, walb_wdiff_converted *result, walb_failure *f)
+int walb_wdiff_from_log_end(walb_wdiff_from_log *w, uint64_t *end_lsid, walb_failure *f)
 {
-    static const uint8_t zeros[8];
-    uint8_t super[WALB_WDIFF_SUPER_BYTES];
-    uint64_t index_offset;
-
     if (!walb_log_at_boundary(&w->stream))
         return walb_fail(f, WALB_FAIL_CORRUPT, "lsid %llu: the log ends inside a pack",
                          (unsigned long long)w->stream.next_lsid);
-    /* What goes through the padding is at most 7 bytes, so it stays in the buffer or fails with it. */
-    if (walb_output_put(&w->out, zeros, (size_t)(-w->out.offset & 7), f) != 0)
-        return f->code;
-    index_offset = w->out.offset;
-    if (walb_wdiff_index_write(&w->index, &w->out, &result->n_index_records, f) != 0)
-        return f->code;
-    walb_wdiff_build_super(super, index_offset, result->n_index_records, w->n_ios);
-    if (walb_output_put(&w->out, super, sizeof super, f) != 0 || walb_output_flush(&w->out, f) != 0)
-        return f->code;
-    result->next_lsid = w->stream.next_lsid;
-    result->file_bytes = w->out.offset;
-    result->n_ios = w->n_ios;
-    return 0;
+    *end_lsid = w->stream.next_lsid;
+    return walb_wdiff_part_end(w->part, f);
+}
+
+struct walb_log_walk {
+    pthread_mutex_t lock;
+    int fd, is_strict, is_ended, has_end_block;
+    uint64_t offset, file_bytes, lsid, next_number;
+    uint32_t pbs, salt;
+    walb_log_pack pack;
+    uint8_t block[4096];
+};
+
+typedef struct {
+    uint64_t number, offset, end_offset, lsid;
+} part_range;
+
+walb_log_walk *walb_log_walk_new(int fd, uint64_t offset, uint64_t file_bytes, uint32_t pbs, uint32_t salt,
+                                 uint64_t begin_lsid, int is_strict, uint64_t first_number, walb_failure *f)
+{
+    walb_log_walk *w = calloc(1, sizeof *w);
+
+    if (!w) {
+        walb_fail_memory(f);
+        return NULL;
+    }
+    pthread_mutex_init(&w->lock, NULL);
+    w->fd = fd;
+    w->offset = offset;
+    w->file_bytes = file_bytes;
+    w->pbs = pbs;
+    w->salt = salt;
+    w->lsid = begin_lsid;
+    w->is_strict = is_strict;
+    w->next_number = first_number;
+    return w;
+}
+
+void walb_log_walk_free(walb_log_walk *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+void walb_log_walk_get_end(const walb_log_walk *w, walb_log_walk_end *end)
+{
+    *end = (walb_log_walk_end){w->offset, w->lsid, w->next_number, w->has_end_block};
+}
+
+/* Passes over a pack or the end block. Returns 1 after a pack, 0 at the end of the log, or a failure. */
+static int walk_pack(walb_log_walk *w, walb_failure *f)
+{
+    unsigned long long at = w->offset, lsid = w->lsid;
+    uint64_t left = w->file_bytes - w->offset;
+    int result;
+
+    if (left < w->pbs) {
+        if (!w->is_strict && left == 0)
+            return 0;
+        return walb_fail(f, WALB_FAIL_CORRUPT, "offset %llu: lsid %llu: the file ends without an end block", at, lsid);
+    }
+    result = walb_read_at(w->fd, w->block, w->pbs, w->offset, f);
+    if (result != 0)
+        return result;
+    result = walb_log_pack_parse(w->block, w->pbs, w->salt, w->lsid, &w->pack);
+    if (result == WALB_LOG_END) {
+        w->has_end_block = 1;
+        w->offset += w->pbs;
+        return 0;
+    }
+    if (result < 0) {
+        if (!w->is_strict && is_no_pack(result))
+            return 0;
+        return walb_fail(f, WALB_FAIL_CORRUPT, "offset %llu: lsid %llu: %s", at, lsid, walb_log_error(result));
+    }
+    if ((left - w->pbs) / w->pbs < w->pack.total_pb)
+        return walb_fail(f, WALB_FAIL_CORRUPT, "offset %llu: lsid %llu: the file ends inside a pack", at, lsid);
+    w->offset += (1 + (uint64_t)w->pack.total_pb) * w->pbs;
+    w->lsid += 1 + (uint64_t)w->pack.total_pb;
+    return 1;
+}
+
+/* Cuts off the next part. Returns 1, 0 when none is left, or a failure. */
+static int take_part(walb_log_walk *w, part_range *range, walb_failure *f)
+{
+    int result = 1;
+
+    pthread_mutex_lock(&w->lock);
+    *range = (part_range){.number = w->next_number, .offset = w->offset, .end_offset = w->offset, .lsid = w->lsid};
+    while (!w->is_ended && range->end_offset - range->offset < PART_BYTES) {
+        result = walk_pack(w, f);
+        w->is_ended = result <= 0;
+        if (result > 0)
+            range->end_offset = w->offset;
+    }
+    if (result >= 0)
+        result = range->end_offset > range->offset;
+    w->next_number += result > 0;
+    pthread_mutex_unlock(&w->lock);
+    return result;
+}
+
+static int convert(walb_wdiff_from_log *c, const walb_log_walk *w, const part_range *range, uint8_t *buffer, walb_failure *f)
+{
+    uint64_t offset = range->offset;
+    int result = 0;
+
+    walb_log_stream_init(&c->stream, w->pbs, w->salt, range->lsid);
+    c->source_offset = range->offset;
+    c->source_lsid = range->lsid;
+    walb_wdiff_part_begin(c->part, range->number);
+    while (result == 0 && offset < range->end_offset) {
+        uint64_t left = range->end_offset - offset;
+        size_t n = left < READ_BYTES ? (size_t)left : READ_BYTES;
+        result = walb_read_at(w->fd, buffer, n, offset, f);
+        if (result == 0)
+            result = walb_wdiff_from_log_feed(c, buffer, n, f);
+        offset += n;
+    }
+    return result == 0 ? walb_wdiff_part_end(c->part, f) : result;
+}
+
+int walb_wdiff_from_log_parts(walb_wdiff_builder *b, walb_log_walk *w, walb_failure *f)
+{
+    walb_wdiff_from_log *c = walb_wdiff_from_log_new(b, 0, w->pbs, w->salt, 0, f);
+    uint8_t *buffer = malloc(READ_BYTES);
+    int result = c && buffer ? 0 : walb_fail_memory(f);
+    part_range range;
+
+    while (result == 0 && (result = take_part(w, &range, f)) > 0)
+        result = convert(c, w, &range, buffer, f);
+    if (result < 0)
+        walb_wdiff_builder_stop(b);
+    free(buffer);
+    walb_wdiff_from_log_free(c);
+    return result;
 }

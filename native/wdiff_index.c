@@ -1,6 +1,7 @@
 #include "wdiff_index.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "span_sweep.h"
 
@@ -14,8 +15,7 @@ void walb_wdiff_index_free(walb_wdiff_index *x)
     x->records = NULL;
 }
 
-/* Replaces the records by their visible parts, in address order. */
-static int clean_up(walb_wdiff_index *x, walb_failure *f)
+int walb_wdiff_index_clean_up(walb_wdiff_index *x, walb_failure *f)
 {
     walb_sweep sweep;
     walb_span span;
@@ -63,7 +63,7 @@ int walb_wdiff_index_add(walb_wdiff_index *x, const walb_wdiff_record *r, walb_f
 
     /* A clean-up costs about as much as the records it looks at, so it waits until they have doubled. */
     if (x->n == x->capacity && x->n >= 2 * x->clean && x->n >= FIRST_CAPACITY) {
-        int result = clean_up(x, f);
+        int result = walb_wdiff_index_clean_up(x, f);
         if (result != 0)
             return result;
     }
@@ -89,29 +89,51 @@ static uint32_t aligned_piece(uint64_t address_lb, uint32_t blocks_lb, uint32_t 
     return size;
 }
 
-int walb_wdiff_index_write(walb_wdiff_index *x, walb_output *out, uint32_t *n_written, walb_failure *f)
+int walb_wdiff_index_output_open(walb_wdiff_index_output *o, int fd, int64_t offset, uint32_t piece_lb, walb_failure *f)
+{
+    if (offset >= 0 && lseek(fd, offset, SEEK_SET) < 0)
+        return walb_fail_system(f, "cannot seek");
+    o->piece_lb = piece_lb;
+    o->n = 0;
+    return walb_output_open(&o->out, fd, f);
+}
+
+void walb_wdiff_index_output_close(walb_wdiff_index_output *o)
+{
+    walb_output_close(&o->out);
+}
+
+int walb_wdiff_index_output_flush(walb_wdiff_index_output *o, walb_failure *f)
+{
+    return walb_output_flush(&o->out, f);
+}
+
+int walb_wdiff_index_output_put(walb_wdiff_index_output *o, const walb_wdiff_record *visible, walb_failure *f)
 {
     uint8_t bytes[WALB_WDIFF_INDEX_BYTES];
-    uint64_t n = 0;
-    size_t i;
-    int result = clean_up(x, f);
+    walb_wdiff_record rest = *visible, piece;
+    int result = 0;
 
-    for (i = 0; result == 0 && i < x->n; i++) {
-        walb_wdiff_record rest = x->records[i], piece;
-        while (result == 0 && rest.blocks_lb > 0) {
-            piece = rest;
-            piece.blocks_lb = aligned_piece(rest.address_lb, rest.blocks_lb,
-                                            rest.kind == WALB_WDIFF_NORMAL ? WALB_WDIFF_MAX_IO_LB : MAX_BARE_PIECE_LB);
-            walb_wdiff_build_index(bytes, &piece);
-            result = walb_output_put(out, bytes, sizeof bytes, f);
-            rest.address_lb += piece.blocks_lb;
-            rest.image_skip_lb += piece.blocks_lb;
-            rest.blocks_lb -= piece.blocks_lb;
-            n++;
-        }
+    while (result == 0 && rest.blocks_lb > 0) {
+        piece = rest;
+        piece.blocks_lb = aligned_piece(rest.address_lb, rest.blocks_lb,
+                                        rest.kind == WALB_WDIFF_NORMAL ? o->piece_lb : MAX_BARE_PIECE_LB);
+        walb_wdiff_build_index(bytes, &piece);
+        result = walb_output_put(&o->out, bytes, sizeof bytes, f);
+        rest.address_lb += piece.blocks_lb;
+        rest.image_skip_lb += piece.blocks_lb;
+        rest.blocks_lb -= piece.blocks_lb;
+        o->n++;
     }
-    if (result == 0 && n > UINT32_MAX)
-        return walb_fail(f, WALB_FAIL_CORRUPT, "the log has too many IOs for one file: %llu", (unsigned long long)n);
-    *n_written = (uint32_t)n;
+    return result;
+}
+
+int walb_wdiff_index_write(walb_wdiff_index *x, walb_wdiff_index_output *o, walb_failure *f)
+{
+    size_t i;
+    int result = walb_wdiff_index_clean_up(x, f);
+
+    for (i = 0; result == 0 && i < x->n; i++)
+        result = walb_wdiff_index_output_put(o, &x->records[i], f);
     return result;
 }

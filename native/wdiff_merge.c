@@ -3,9 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image_cache.h"
 #include "span_sweep.h"
-#include "wdiff_read.h"
+
+/* Decoded images kept for later pieces of them. */
+#define CACHE_BYTES ((size_t)32 << 20)
 
 struct walb_wdiff_merge {
     walb_wdiff_reader *readers;
@@ -18,10 +19,19 @@ struct walb_wdiff_merge {
     walb_span seen;
     uint64_t begin, end;
     walb_wdiff_record record;
-    walb_image_cache cache;
-    uint8_t *stored;
-    size_t stored_room;
+    walb_wdiff_loader loader;
+    uint32_t max_io_lb;
+    walb_wdiff_statistics statistics;
 };
+
+void walb_wdiff_count(walb_wdiff_statistics *s, int kind, uint64_t blocks_lb, uint64_t data_bytes)
+{
+    int i = kind == WALB_WDIFF_NORMAL ? 0 : kind == WALB_WDIFF_ZERO ? 1 : 2;
+
+    s->n_records[i]++;
+    s->blocks_lb[i] += blocks_lb;
+    s->data_bytes += data_bytes;
+}
 
 /* Makes the next record of an input known to the sweep. */
 static int refill(void *context, uint32_t id)
@@ -32,9 +42,12 @@ static int refill(void *context, uint32_t id)
 
     if (result < 0)
         m->failure->source = (int)id;
-    else if (result > 0)
-        walb_sweep_add(&m->sweep, &(walb_span){r->address_lb, r->address_lb + r->blocks_lb, id, id});
-    return result < 0 ? result : 0;
+    if (result <= 0)
+        return result;
+    walb_wdiff_count(&m->statistics, r->kind, r->blocks_lb,
+                     m->readers[id].kind == WALB_WDIFF_INDEXED ? 0 : r->stored_bytes);
+    walb_sweep_add(&m->sweep, &(walb_span){r->address_lb, r->address_lb + r->blocks_lb, id, id});
+    return 0;
 }
 
 /* Takes over the uuid of an input, or refuses it. */
@@ -50,28 +63,61 @@ static int join_uuid(walb_wdiff_merge *m, const uint8_t *uuid, walb_failure *f)
     return 0;
 }
 
-walb_wdiff_merge *walb_wdiff_merge_new(const int *fds, size_t n, walb_failure *f)
+/* A merge of n inputs whose readers are not open yet; NULL without memory. */
+static walb_wdiff_merge *new_merge(size_t n, uint32_t max_io_lb, walb_failure *f)
 {
     walb_wdiff_merge *m = calloc(1, sizeof *m);
-    int result = 0;
-    size_t i;
 
     f->source = -1;
     if (m) {
         m->n = n;
         m->failure = f;
+        m->max_io_lb = max_io_lb;
+        m->loader.cache.limit_bytes = CACHE_BYTES;
         m->readers = malloc((n + 1) * sizeof *m->readers);
         m->current = malloc((n + 1) * sizeof *m->current);
+        if (m->readers && m->current && walb_sweep_init(&m->sweep, n, refill, m) == 0)
+            return m;
     }
-    if (!m || !m->readers || !m->current || walb_sweep_init(&m->sweep, n, refill, m) != 0)
-        result = walb_fail_memory(f);
-    for (i = 0; result == 0 && i < n; i++) {
+    walb_wdiff_merge_free(m);
+    walb_fail_memory(f);
+    return NULL;
+}
+
+walb_wdiff_merge *walb_wdiff_merge_new(const int *fds, size_t n, uint32_t max_io_lb, walb_failure *f)
+{
+    walb_wdiff_merge *m = new_merge(n, max_io_lb, f);
+    int result = 0;
+    size_t i;
+
+    for (i = 0; m && result == 0 && i < n; i++) {
+        walb_wdiff_reader *r = &m->readers[i];
         f->source = (int)i;
-        result = walb_wdiff_open(&m->readers[i], fds[i], f);
+        result = walb_wdiff_open(r, fds[i], f);
         if (result == 0)
-            result = join_uuid(m, m->readers[i].uuid, f);
+            result = join_uuid(m, r->uuid, f);
         if (result == 0)
             result = refill(m, (uint32_t)i);
+        if (result == 0 && r->kind == WALB_WDIFF_INDEXED)
+            m->statistics.data_bytes += r->base_offset - WALB_WDIFF_FILE_HEADER_BYTES;
+    }
+    if (result == 0)
+        return m;
+    walb_wdiff_merge_free(m);
+    return NULL;
+}
+
+walb_wdiff_merge *walb_wdiff_merge_new_runs(const walb_wdiff_run *runs, size_t n, const uint8_t *uuid, walb_failure *f)
+{
+    walb_wdiff_merge *m = new_merge(n, 0, f);
+    int result = 0;
+    size_t i;
+
+    if (m)
+        memcpy(m->uuid, uuid, sizeof m->uuid);
+    for (i = 0; m && result == 0 && i < n; i++) {
+        walb_wdiff_open_run(&m->readers[i], &runs[i]);
+        result = refill(m, (uint32_t)i);
     }
     if (result == 0)
         return m;
@@ -83,12 +129,22 @@ void walb_wdiff_merge_free(walb_wdiff_merge *m)
 {
     if (!m)
         return;
-    walb_image_cache_free(&m->cache);
+    walb_wdiff_loader_free(&m->loader);
     walb_sweep_free(&m->sweep);
     free(m->readers);
     free(m->current);
-    free(m->stored);
     free(m);
+}
+
+void walb_wdiff_loader_free(walb_wdiff_loader *l)
+{
+    walb_image_cache_free(&l->cache);
+    free(l->stored);
+}
+
+void walb_wdiff_merge_statistics(const walb_wdiff_merge *m, walb_wdiff_statistics *statistics)
+{
+    *statistics = m->statistics;
 }
 
 void walb_wdiff_merge_uuid(const walb_wdiff_merge *m, uint8_t *uuid)
@@ -110,10 +166,10 @@ int walb_wdiff_merge_next(walb_wdiff_merge *m, walb_wdiff_piece *piece, walb_fai
         m->record = m->current[m->seen.id];
     }
     end = m->end;
-    if (m->record.kind == WALB_WDIFF_NORMAL) {
+    if (m->record.kind == WALB_WDIFF_NORMAL && m->max_io_lb > 0) {
         /* Long records are cut on a grid that starts with the record, wherever the visible range begins. */
-        uint64_t grid = (m->begin - m->seen.begin) / WALB_WDIFF_MAX_IO_LB + 1;
-        uint64_t next = m->seen.begin + grid * WALB_WDIFF_MAX_IO_LB;
+        uint64_t grid = (m->begin - m->seen.begin) / m->max_io_lb + 1;
+        uint64_t next = m->seen.begin + grid * m->max_io_lb;
         end = next < end ? next : end;
     }
     piece->address_lb = m->begin;
@@ -136,34 +192,36 @@ int walb_wdiff_merge_load(walb_wdiff_merge *m, const walb_wdiff_piece *piece, ui
 }
 
 /* Reads and decodes the image of a piece into `image`, which has room for it. */
-static int load_image(walb_wdiff_merge *m, const walb_wdiff_piece *piece, uint8_t *image, walb_failure *f)
+static int load_image(walb_wdiff_merge *m, walb_wdiff_loader *l, const walb_wdiff_piece *piece, uint8_t *image,
+                      walb_failure *f)
 {
     size_t bytes = piece->record.stored_bytes;
     int result;
 
     if (piece->record.codec == 0)
         return walb_wdiff_merge_load(m, piece, image, f);
-    if (bytes > m->stored_room) {
-        free(m->stored);
-        m->stored = malloc(bytes);
-        m->stored_room = m->stored ? bytes : 0;
-        if (!m->stored)
+    if (bytes > l->room) {
+        free(l->stored);
+        l->stored = malloc(bytes);
+        l->room = l->stored ? bytes : 0;
+        if (!l->stored)
             return walb_fail_memory(f);
     }
-    result = walb_wdiff_merge_load(m, piece, m->stored, f);
-    return result == 0 ? walb_wdiff_decode(&piece->record, m->stored, image, f) : result;
+    result = walb_wdiff_merge_load(m, piece, l->stored, f);
+    return result == 0 ? walb_wdiff_decode(&piece->record, l->stored, image, f) : result;
 }
 
-int walb_wdiff_merge_data(walb_wdiff_merge *m, const walb_wdiff_piece *piece, const uint8_t **data, walb_failure *f)
+int walb_wdiff_merge_data_by(walb_wdiff_merge *m, walb_wdiff_loader *l, const walb_wdiff_piece *piece, const uint8_t **data,
+                             walb_failure *f)
 {
     const walb_wdiff_record *r = &piece->record;
     uint64_t skip_lb = r->image_skip_lb + (piece->address_lb - r->address_lb);
     size_t bytes = (size_t)r->image_lb * WALB_LB_BYTES;
-    uint8_t *image = walb_image_cache_find(&m->cache, piece->source, r->stored_offset, bytes);
+    uint8_t *image = walb_image_cache_find(&l->cache, piece->source, r->stored_offset, bytes);
 
     if (!image) {
-        walb_image_slot *slot = walb_image_cache_take(&m->cache, bytes);
-        int result = slot ? load_image(m, piece, slot->data, f) : walb_fail_memory(f);
+        walb_image_slot *slot = walb_image_cache_take(&l->cache, bytes);
+        int result = slot ? load_image(m, l, piece, slot->data, f) : walb_fail_memory(f);
         if (result != 0)
             return result;
         walb_image_cache_keep(slot, piece->source, r->stored_offset, bytes);
@@ -171,4 +229,9 @@ int walb_wdiff_merge_data(walb_wdiff_merge *m, const walb_wdiff_piece *piece, co
     }
     *data = image + skip_lb * WALB_LB_BYTES;
     return 0;
+}
+
+int walb_wdiff_merge_data(walb_wdiff_merge *m, const walb_wdiff_piece *piece, const uint8_t **data, walb_failure *f)
+{
+    return walb_wdiff_merge_data_by(m, &m->loader, piece, data, f);
 }

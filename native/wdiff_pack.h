@@ -18,6 +18,21 @@ void walb_wdiff_packer_free(walb_wdiff_packer *p);
 /* Writes the next bytes of the stream, at most room. Returns how many (0 only at the end), or a failure. */
 int64_t walb_wdiff_packer_read(walb_wdiff_packer *p, uint8_t *dst, size_t room, walb_failure *f);
 
+typedef struct walb_wdiff_pack_writer walb_wdiff_pack_writer;
+
+/* Writes the same packs to a file from offset on, by position when can_seek, by n_threads threads that each call
+ * walb_wdiff_write_packs once. The packs come in order. */
+walb_wdiff_pack_writer *walb_wdiff_pack_writer_new(walb_wdiff_merge *m, int codec, int level, int n_threads, int fd,
+                                                   uint64_t offset, int can_seek, walb_failure *f);
+void walb_wdiff_pack_writer_free(walb_wdiff_pack_writer *w);
+
+/* Returns 0 when all is written, or a failure: WALB_FAIL_STOPPED when that of another thread ended the work. */
+int walb_wdiff_write_packs(walb_wdiff_pack_writer *w, walb_failure *f);
+
+/* Where the packs end in the file, and what they hold. */
+uint64_t walb_wdiff_pack_writer_offset(const walb_wdiff_pack_writer *w);
+void walb_wdiff_pack_writer_statistics(const walb_wdiff_pack_writer *w, walb_wdiff_statistics *statistics);
+
 /* A verifier of packs that come in pieces of any length. */
 typedef struct {
     walb_wdiff_pack pack;

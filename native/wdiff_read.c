@@ -1,5 +1,6 @@
 #include "wdiff_read.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -10,6 +11,7 @@
 static int open_indexed(walb_wdiff_reader *r, walb_failure *f)
 {
     uint8_t super[WALB_WDIFF_SUPER_BYTES];
+    uint32_t n_records = 0;
     int result;
 
     if (r->file_bytes < WALB_WDIFF_FILE_HEADER_BYTES + WALB_WDIFF_SUPER_BYTES)
@@ -17,7 +19,8 @@ static int open_indexed(walb_wdiff_reader *r, walb_failure *f)
                          (unsigned long long)r->file_bytes);
     result = walb_read_at(r->fd, super, sizeof super, r->file_bytes - sizeof super, f);
     if (result == 0)
-        result = walb_wdiff_parse_super(super, r->file_bytes, &r->base_offset, &r->n_left, f);
+        result = walb_wdiff_parse_super(super, r->file_bytes, &r->base_offset, &n_records, f);
+    r->n_left = n_records;
     r->next_offset = r->base_offset;
     return result;
 }
@@ -28,9 +31,11 @@ int walb_wdiff_open(walb_wdiff_reader *r, int fd, walb_failure *f)
     struct stat status;
     int result;
 
-    r->fd = fd;
+    r->fd = r->images_fd = fd;
+    r->source_fd = -1;
     r->last_end_lb = 0;
-    r->i = r->n = r->n_left = 0;
+    r->i = r->n = 0;
+    r->n_left = 0;
     r->base_offset = 0;
     r->next_offset = WALB_WDIFF_FILE_HEADER_BYTES;
     if (fstat(fd, &status) != 0)
@@ -90,7 +95,7 @@ static int next_indexed(walb_wdiff_reader *r, walb_wdiff_record *out, walb_failu
         uint32_t room = sizeof r->u.index / WALB_WDIFF_INDEX_BYTES;
         if (r->n_left == 0)
             return 0;
-        r->n = r->n_left < room ? r->n_left : room;
+        r->n = r->n_left < room ? (uint32_t)r->n_left : room;
         result = walb_read_at(r->fd, r->u.index, (size_t)r->n * WALB_WDIFF_INDEX_BYTES, r->next_offset, f);
         if (result != 0)
             return result;
@@ -107,18 +112,52 @@ static int next_indexed(walb_wdiff_reader *r, walb_wdiff_record *out, walb_failu
     return 1;
 }
 
+void walb_wdiff_open_run(walb_wdiff_reader *r, const walb_wdiff_run *run)
+{
+    memset(r, 0, offsetof(walb_wdiff_reader, u));
+    r->kind = WALB_WDIFF_RUN;
+    r->fd = run->fd;
+    r->images_fd = run->images_fd;
+    r->source_fd = run->source_fd;
+    r->next_offset = run->offset;
+    r->n_left = run->n_records;
+}
+
+static int next_of_run(walb_wdiff_reader *r, walb_wdiff_record *out, walb_failure *f)
+{
+    if (r->i == r->n) {
+        size_t room = sizeof r->u.run / sizeof *r->u.run;
+        int result;
+        if (r->n_left == 0)
+            return 0;
+        r->n = (uint32_t)(r->n_left < room ? r->n_left : room);
+        result = walb_read_at(r->fd, (uint8_t *)r->u.run, r->n * sizeof *r->u.run, r->next_offset, f);
+        if (result != 0)
+            return result;
+        r->n_left -= r->n;
+        r->next_offset += r->n * sizeof *r->u.run;
+        r->i = 0;
+    }
+    *out = r->u.run[r->i++];
+    return 1;
+}
+
 int walb_wdiff_next(walb_wdiff_reader *r, walb_wdiff_record *out, walb_failure *f)
 {
+    if (r->kind == WALB_WDIFF_RUN)
+        return next_of_run(r, out, f);
     return r->kind == WALB_WDIFF_SORTED ? next_sorted(r, out, f) : next_indexed(r, out, f);
 }
 
 int walb_wdiff_load(const walb_wdiff_reader *r, const walb_wdiff_record *record, uint8_t *dst, walb_failure *f)
 {
-    int result = walb_read_at(r->fd, dst, record->stored_bytes, record->stored_offset, f);
+    int fd = record->stored_offset & WALB_WDIFF_IN_SOURCE ? r->source_fd : r->images_fd;
+    int result = walb_read_at(fd, dst, record->stored_bytes, record->stored_offset & ~WALB_WDIFF_IN_SOURCE, f);
 
     if (result == 0 && walb_csum(dst, record->stored_bytes, 0) != record->checksum)
         return walb_fail(f, WALB_FAIL_CORRUPT, "offset %llu: wrong checksum of the data of the record at block %llu",
-                         (unsigned long long)record->stored_offset, (unsigned long long)record->address_lb);
+                         (unsigned long long)(record->stored_offset & ~WALB_WDIFF_IN_SOURCE),
+                         (unsigned long long)record->address_lb);
     return result;
 }
 

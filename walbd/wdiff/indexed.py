@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import FileIO
 
 from walbd._core import ffi, lib
+from walbd.model.limits import MAX_IO_LB
+from walbd.wdiff.builder import LogOptions
+from walbd.wdiff.from_log import LogConverted, convert_log
 from walbd.wdiff.native import Bytes, error_of, new_failure
+from walbd.wdiff.sorted_output import file_header, write_bytes
+
+
+def log_to_indexed(
+    streams: Sequence[FileIO],
+    out_fd: int,
+    options: LogOptions | None = None,
+    on_end: Callable[[int], None] = lambda _: None,
+) -> LogConverted:
+    """Converts log files to an indexed wdiff; the rest is as with `log_to_sorted`. Index records have at most
+    options.max_io_lb blocks, rounded down to a power of two."""
+    return convert_log(streams, out_fd, False, options or LogOptions(), on_end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +44,13 @@ class LogToIndexedWdiff:
     def __init__(self, fd: int, uuid: bytes, pbs: int, salt: int, begin_lsid: int) -> None:
         """fd is an empty file; uuid (16 bytes), physical block size and salt are the log's."""
         self._failure = new_failure()
-        handle = lib.walb_wdiff_from_log_new(fd, uuid, pbs, salt, begin_lsid, self._failure)
+        header = file_header(lib.WALB_WDIFF_INDEXED, uuid)
+        write_bytes(fd, header)
+        builder = lib.walb_wdiff_builder_new(fd, len(header), False, -1, MAX_IO_LB, True, self._failure)
+        if not builder:
+            raise error_of(self._failure, "log")
+        self._builder = ffi.gc(builder, lib.walb_wdiff_builder_free)
+        handle = lib.walb_wdiff_from_log_new(self._builder, 0, pbs, salt, begin_lsid, self._failure)
         if not handle:
             raise error_of(self._failure, "log")
         self._handle = ffi.gc(handle, lib.walb_wdiff_from_log_free)
@@ -39,7 +62,10 @@ class LogToIndexedWdiff:
 
     def finish(self) -> Converted:
         """Completes the file (not synced). Raises Corrupted when the log ends inside a pack, StorageFailure."""
-        result = ffi.new("walb_wdiff_converted *")
-        if lib.walb_wdiff_from_log_finish(self._handle, result, self._failure):
+        end_lsid, n_records, size = ffi.new("uint64_t *"), ffi.new("uint32_t *"), ffi.new("uint64_t *")
+        if lib.walb_wdiff_from_log_end(self._handle, end_lsid, self._failure) or (
+            lib.walb_wdiff_builder_finish_indexed(self._builder, MAX_IO_LB, n_records, size, self._failure)
+        ):
             raise error_of(self._failure, "log")
-        return Converted(result.next_lsid, result.file_bytes, result.n_ios, result.n_index_records)
+        n_ios = int(lib.walb_wdiff_builder_n_ios(self._builder))
+        return Converted(int(end_lsid[0]), int(size[0]), n_ios, int(n_records[0]))

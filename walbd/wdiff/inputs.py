@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from walbd._core import ffi, lib
 from walbd.model.error import NotFound, StorageFailure, WalbError
+from walbd.model.limits import MAX_IO_LB
 from walbd.wdiff import codec as _codecs_of_the_core  # noqa: F401
 from walbd.wdiff.native import error_of, new_failure
+from walbd.wdiff.sorted_output import WdiffStatistics
 
 UUID_BYTES = 16
 
@@ -29,12 +32,12 @@ class MergeInputs:
 
     uuid: that of the files; all-zero means unknown and fits every other."""
 
-    def __init__(self, files: Sequence[FileIO], names: Sequence[str]) -> None:
-        """Raises Corrupted naming the file when a header is damaged or the uuids differ."""
+    def __init__(self, files: Sequence[FileIO], names: Sequence[str], max_io_lb: int = MAX_IO_LB) -> None:
+        """Normal pieces have at most max_io_lb blocks (0: any number). Raises Corrupted naming the file when a header is damaged or the uuids differ."""
         self._files = list(files)
         self._names = list(names)
         self.failure = new_failure()
-        handle = lib.walb_wdiff_merge_new([file.fileno() for file in files], len(files), self.failure)
+        handle = lib.walb_wdiff_merge_new([file.fileno() for file in files], len(files), max_io_lb, self.failure)
         if not handle:
             self.close()
             raise self.error()
@@ -46,6 +49,16 @@ class MergeInputs:
     def error(self, output: str = "diff") -> WalbError:
         """The error of the call that just failed; `output` names what was written, if that failed."""
         return error_of(self.failure, output, self._names)
+
+    def error_of(self, failure: Any) -> WalbError:
+        """The error of a thread's own failure."""
+        return error_of(failure, "output", self._names)
+
+    def statistics(self) -> WdiffStatistics:
+        """What the files hold, once all of the merge was taken."""
+        statistics = ffi.new("walb_wdiff_statistics *")
+        lib.walb_wdiff_merge_statistics(self.handle, statistics)
+        return WdiffStatistics.of(statistics)
 
     def close(self) -> None:
         """Closes the files; nothing else may be called afterwards."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 from walbd._core import ffi, lib
 from walbd.model.compression import CompressOpt
 from walbd.model.error import StorageFailure
+from walbd.model.limits import MAX_IO_LB
 from walbd.wdiff.inputs import MergeInputs, open_wdiff
 from walbd.wdiff.native import Bytes
-from walbd.wdiff.pack_file import PackReceiver
+from walbd.wdiff.sorted_output import WdiffStatistics, write_sorted
 
 # More files than this are merged in stages, through temporary files without a name beside them.
 MAX_OPEN_INPUTS = 256
-STAGE_BUFFER_BYTES = 1 << 20
 
 
 class PackStream:
@@ -42,24 +43,24 @@ class PackStream:
         return n
 
 
-def open_inputs(paths: Sequence[Path]) -> MergeInputs:
-    """The merge of files, oldest first. Raises NotFound, StorageFailure, and Corrupted naming the file."""
+def open_inputs(paths: Sequence[Path], max_io_lb: int = MAX_IO_LB) -> MergeInputs:
+    """The merge of files, oldest first; normal records are cut to max_io_lb blocks (0: not). Raises NotFound, StorageFailure, and Corrupted naming the file."""
     files, names = [], []
     groups = [paths[at : at + MAX_OPEN_INPUTS] for at in range(0, len(paths), MAX_OPEN_INPUTS)]
     if len(groups) <= 1:
-        return MergeInputs([open_wdiff(path) for path in paths], [str(path) for path in paths])
+        return MergeInputs([open_wdiff(path) for path in paths], [str(path) for path in paths], max_io_lb)
     for group in groups:
-        files.append(_stage(group))
+        files.append(_stage(group, max_io_lb))
         names.append(f"merge of {group[0]} to {group[-1].name}")
-    return MergeInputs(files, names)
+    return MergeInputs(files, names, max_io_lb)
 
 
-def _stage(paths: Sequence[Path]) -> FileIO:
+def _stage(paths: Sequence[Path], max_io_lb: int) -> FileIO:
     """The merge as a temporary file that vanishes when it is closed."""
-    inputs = open_inputs(paths)
+    inputs = open_inputs(paths, max_io_lb)
     try:
         with tempfile.TemporaryFile(dir=paths[0].parent, buffering=0) as file:
-            write_sorted(inputs, CompressOpt(), file.fileno())
+            write_sorted(inputs.handle, inputs.uuid, CompressOpt(), file.fileno(), inputs.error_of)
             return FileIO(os.dup(file.fileno()), "rb")
     except OSError as error:
         raise StorageFailure(f"cannot merge in {paths[0].parent}: {error.strerror}") from error
@@ -67,14 +68,27 @@ def _stage(paths: Sequence[Path]) -> FileIO:
         inputs.close()
 
 
-def write_sorted(inputs: MergeInputs, compress: CompressOpt, fd: int) -> int:
-    """Writes a merge as a sorted wdiff file to an empty file (not synced); returns its size in bytes."""
-    stream = PackStream(inputs, compress)
-    receiver = PackReceiver(fd, inputs.uuid)
-    buffer = memoryview(bytearray(STAGE_BUFFER_BYTES))
-    while n := stream.read(buffer):
-        receiver.feed(buffer[:n])
-    return receiver.finish()
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A merge that was written: uuid and size of the file, and what went in and came out."""
+
+    uuid: bytes
+    size_bytes: int
+    inputs: WdiffStatistics
+    output: WdiffStatistics
+
+
+def merge_to_file(paths: Sequence[Path], out_fd: int, compress: CompressOpt, max_io_lb: int = MAX_IO_LB) -> Merged:
+    """Merges files, oldest first, to a sorted wdiff, written to an empty file or a pipe (not synced) by
+    compress.threads threads. Normal records are cut to max_io_lb blocks (0: not). Blocks.
+
+    Raises NotFound, StorageFailure, and Corrupted naming file, offset and field."""
+    inputs = open_inputs(paths, max_io_lb)
+    try:
+        size, output = write_sorted(inputs.handle, inputs.uuid, compress, out_fd, inputs.error_of)
+        return Merged(inputs.uuid, size, inputs.statistics(), output)
+    finally:
+        inputs.close()
 
 
 class Merger:

@@ -102,6 +102,11 @@ class LogFileReader:
         """End of the packs read so far; of the file when chunks() has ended."""
         return self._stream.next_lsid
 
+    @property
+    def is_complete(self) -> bool:
+        """The file was read up to its end block."""
+        return self._is_complete
+
     def chunks(self) -> Iterator[memoryview]:
         """The log of the file, verified, in pieces of at most 1 MiB: header blocks and data, without the end block.
 
