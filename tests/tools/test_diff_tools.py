@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.golden_files import Golden
-from tests.tools.tool_testing import Ran, done, failed, image, run, sha256
-from walbd.tools import wdiff_redo, wdiff_show
+from tests.tools.tool_testing import Ran, done, failed, image, left_over, run, sha256
+from walbd.tools import wdiff_merge, wdiff_redo, wdiff_show, wlog_to_wdiff
+from walbd.tools.tool import Tool
 
 # The reference's columns come in another order in the file of expectations.
 SORTED_COLUMNS = (0, 1, 3, 4, 5, 6, 2)
@@ -123,3 +126,141 @@ def test_an_input_is_not_written_to(golden: Golden, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(path)
     assert "is an input, too" in failed(wdiff_redo.TOOL, "-i", path, tmp_path / "link")
     assert path.read_bytes() == before
+
+
+def shown_records(path: Path) -> list[list[str]]:
+    """Address, blocks and flags of every record; all data are verified."""
+    lines = done(wdiff_show.TOOL, "-csum", "-nohead", path).lines
+    return [[*line.split("\t")[1:3], line.split("\t")[-1]] for line in lines]
+
+
+def short(record: list[Any]) -> list[str]:
+    return [str(value) for value in record[:3]]
+
+
+def test_every_log_becomes_the_same_wdiff(golden: Golden, tmp_path: Path) -> None:
+    ends, count = {log["file"]: log["real_end_lsid"] for log in golden.expected["wlog"]}, 0
+    for entry in golden.expected["wdiff"]:
+        if "from_wlog" not in entry:
+            continue
+        out = tmp_path / "out.wdiff"
+        options = [*entry["options"].split(), *(["-noend"] if "noterm" in entry["from_wlog"] else [])]
+        ran = run(wlog_to_wdiff.TOOL, *options, "-i", golden(entry["from_wlog"]), "-o", out)
+        assert ran.status == 0 and ran.out == ""
+        assert ran.err.splitlines()[-1] == f"converted until lsid {ends[entry['from_wlog']]}"
+        ours, theirs = shown_records(out), [short(record) for record in entry["records"]]
+        # Discards and zeros are not cut here.
+        assert [r for r in ours if r[2] == "--"] == [r for r in theirs if r[2] == "--"], entry["file"]
+        assert any(int(r[1]) >= 2048 for r in theirs) or "-x" in entry["options"] or ours == theirs, entry["file"]
+        assert done(wdiff_show.TOOL, "-norec", out).lines == header_lines(entry)
+        count += 1
+    assert count > 30 and left_over(tmp_path) == ["out.wdiff"]
+
+
+def test_several_logs_in_one_stream_and_in_several_files_become_one_wdiff(golden: Golden, tmp_path: Path) -> None:
+    expected = golden("chain/two.sorted.wdiff")
+    for names in (["chain/two.wlogs"], ["chain/00.wlog", "chain/01.wlog"]):
+        out = tmp_path / "out"
+        ran = run(wlog_to_wdiff.TOOL, "-i", *map(golden, names), "-o", out)
+        assert ran.err.splitlines() == ["converted until lsid 142", "converted until lsid 356"]
+        assert shown_records(out) == shown_records(expected)
+    (tmp_path / "out").unlink()
+    ran = run(wlog_to_wdiff.TOOL, "-i", golden("chain/00.wlog"), golden("chain/02.wlog"), "-o", tmp_path / "out")
+    assert ran.status == 1 and "lsid mismatch" in ran.err and left_over(tmp_path) == []
+
+
+def test_every_merge_gives_the_same_records_and_the_uuid_of_its_inputs(golden: Golden, tmp_path: Path) -> None:
+    refused, identical = [], []
+    for case in golden.expected["merge"]["cases"]:
+        out, inputs = tmp_path / "out.wdiff", [golden(name) for name in case["inputs"]]
+        ran = run(wdiff_merge.TOOL, "-i", *inputs, "-o", out, *case["options"].split())
+        if ran.status:
+            assert "uuid" in ran.err and left_over(tmp_path) in ([], ["out.wdiff"])
+            refused.append(case["name"])
+            continue
+        ours, theirs = shown_records(out), [short(record) for record in case["records"]]
+        # Discards and zeros are not cut here.
+        assert [r for r in ours if r[2] == "--"] == [r for r in theirs if r[2] == "--"], case["name"]
+        assert "-x" in case["options"] or ours == theirs, case["name"]
+        for redo in redos(case):
+            target = image(tmp_path / "image", redo["image_size"], redo["fill"])
+            run(wdiff_redo.TOOL, "-i", out, *(["-z"] if redo["discard"] == "zeroed" else []), target)
+            assert sha256(target) == redo["sha256"], case["name"]
+            target.unlink()
+        uuids = {path.read_bytes()[16:32] for path in inputs} - {bytes(16)}
+        assert out.read_bytes()[16:32] == (uuids.pop() if uuids else bytes(16))
+        if "none" in case["options"]:
+            assert out.read_bytes()[32:] == golden(case["output"]).read_bytes()[32:]
+            identical.append(case["name"])
+    assert sorted(refused) == ["bigdiscard", "overwrite-uuids", "with-empty"] and identical == ["first5"]
+
+
+def test_uncompressed_merges_are_byte_identical(golden: Golden, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    inputs = golden("wdiff/full-16k.sorted.wdiff"), golden("wdiff/gen-512-overwrite.sorted.wdiff")
+    done(wdiff_merge.TOOL, "-cmpr", "none:0:2", "-i", *inputs, "-o", out)
+    assert out.read_bytes()[32:] == golden("wdiff/cmpr-none.sorted.wdiff").read_bytes()[32:]
+
+
+def test_a_merge_tells_what_went_in_and_out(golden: Golden, tmp_path: Path) -> None:
+    case = golden.expected["merge"]["cases"][0]
+    inputs = [golden(name) for name in case["inputs"]]
+    ran = run(wdiff_merge.TOOL, "-stat", "-i", *inputs, "-o", tmp_path / "out")
+    s = case["stat"]
+    assert ran.err.splitlines()[1].startswith(
+        f"mergeOut wdiffNr 1  nrN {s['normalNr']} nrZ {s['allZeroNr']} nrD {s['discardNr']}  "
+        f"lbN {s['normalLb']} lbZ {s['allZeroLb']} lbD {s['discardLb']}  dataSize "
+    )
+    entries = {entry["file"]: entry["stat"] for entry in golden.expected["wdiff"]}
+    total = sum(entries[name]["normalNr"] for name in case["inputs"])
+    assert ran.err.startswith(f"mergeIn  wdiffNr 2  nrN {total} nrZ ")
+    assert ran.err.splitlines()[2].startswith("mergeMemUsage ") and ran.err.endswith("KiB\n")
+
+
+def test_what_is_damaged_leaves_no_output(golden: Golden, tmp_path: Path) -> None:
+    count = 0
+    for case in golden.expected["damaged"]["cases"]:
+        path, name = golden(case["file"]), Path(case["file"]).stem
+        if case["verdict"] == "accept" or case["kind"] == "log device":
+            continue
+        if "wdiff" in case["kind"]:
+            # Stored bytes that are passed on are not decoded, except where that is asked for.
+            assert str(path) in failed(wdiff_merge.TOOL, "-cmpr", "none:0:1", "-i", path, "-o", tmp_path / "out")
+        elif name != "w4096-term-flip":
+            for options in ([], ["-indexed"]):
+                ran = run(wlog_to_wdiff.TOOL, *options, "-i", path, "-o", tmp_path / "out")
+                last = ran.err.splitlines()[-1]
+                assert ran.status == 1 and " ERROR wlog-to-wdiff:" in last and str(path) in last, name
+        count += 1
+        assert left_over(tmp_path) == [], name
+    assert count > 70
+
+
+def test_an_old_output_stays_until_the_new_one_is_complete(golden: Golden, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.write_bytes(b"old")
+    failed(wdiff_merge.TOOL, "-i", golden("damaged/s-data-flip.wdiff"), "-o", out)
+    assert out.read_bytes() == b"old"
+    assert "is an input, too" in failed(wdiff_merge.TOOL, "-i", out, "-o", out)
+    done(wdiff_merge.TOOL, "-i", golden("chain/00.sorted.wdiff"), "-o", out)
+    assert shown_records(out) == shown_records(golden("chain/00.sorted.wdiff"))
+
+
+@pytest.mark.parametrize(
+    ("tool", "words", "reason"),
+    [
+        (wdiff_merge.TOOL, [], "opt is necessary:i"),
+        (wdiff_merge.TOOL, ["-i"], "bad value:-i"),
+        (wdiff_merge.TOOL, ["-i", "a", "-cmpr", "snappy"], "bad value:snappy"),
+        (wdiff_merge.TOOL, ["-i", "a", "-x", "100"], "bad value:100"),
+        (wlog_to_wdiff.TOOL, ["-x", "1T"], "bad value:1T"),
+        (wlog_to_wdiff.TOOL, ["extra"], "redundant argVal:extra"),
+        (wdiff_redo.TOOL, ["-z"], "arg is necessary"),
+        (wdiff_show.TOOL, ["-search", "x"], "opt is necessary:addr"),
+        (wdiff_show.TOOL, ["-bogus"], "bad opt:-bogus"),
+    ],
+)
+def test_a_wrong_command_line_is_answered_with_its_reason_and_help(tool: Tool, words: list[str], reason: str) -> None:
+    ran = run(tool, *words)
+    assert ran.status == 1 and ran.err == ""
+    assert ran.lines[0] == f"OptionError:{reason}" and ran.lines[1].startswith(f"usage: {tool.name}")

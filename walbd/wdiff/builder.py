@@ -58,9 +58,7 @@ class WdiffBuilding:
             # Images are cut like the reference's index records at the most, longer ones only when all may be long.
             slice_lb = max(options.max_io_lb, MAX_IO_LB) if options.max_io_lb else 0
             images_fd, offset = out_fd, len(header)
-        handle = lib.walb_wdiff_builder_new(
-            images_fd, offset, can_seek, run_fd, slice_lb, not is_sorted, self._failure
-        )
+        handle = lib.walb_wdiff_builder_new(images_fd, offset, can_seek, run_fd, slice_lb, not is_sorted, self._failure)
         if not handle:
             raise self.error(self._failure)
         self.handle = ffi.gc(handle, lib.walb_wdiff_builder_free)
