@@ -10,7 +10,7 @@ import pytest
 
 from tests.golden_files import Golden
 from tests.tools.tool_testing import Ran, done, failed, image, left_over, run, sha256
-from walbd.tools import wdiff_merge, wdiff_redo, wdiff_show, wlog_to_wdiff
+from walbd.tools import virt_full_cat, wdiff_full, wdiff_merge, wdiff_redo, wdiff_show, wlog_to_wdiff
 from walbd.tools.tool import Tool
 
 # The reference's columns come in another order in the file of expectations.
@@ -264,3 +264,64 @@ def test_a_wrong_command_line_is_answered_with_its_reason_and_help(tool: Tool, w
     ran = run(tool, *words)
     assert ran.status == 1 and ran.err == ""
     assert ran.lines[0] == f"OptionError:{reason}" and ran.lines[1].startswith(f"usage: {tool.name}")
+
+
+def test_every_virtual_image_is_that_of_the_reference(golden: Golden, tmp_path: Path) -> None:
+    count = 0
+    for case in golden.expected["virtual_full"]["cases"]:
+        words = ["-i", golden(case["base"]), "-o", tmp_path / "out", *case["options"].split()]
+        diffs = ["-d", *map(golden, case["diffs"])] if case["diffs"] else []
+        if "-b 1000" in case["options"]:
+            assert run(virt_full_cat.TOOL, *words, *diffs).lines[0] == "OptionError:bad value:1000"
+            continue
+        done(virt_full_cat.TOOL, *words, *diffs)
+        if case["exit"] == 0:
+            assert sha256(tmp_path / "out") == case["sha256"], case
+        else:
+            # What crosses the end of the base is cut there.
+            assert (tmp_path / "out").stat().st_size == golden(case["base"]).stat().st_size
+        count += 1
+    assert count > 20
+
+
+def test_a_virtual_image_of_a_damaged_diff_leaves_no_output(golden: Golden, tmp_path: Path) -> None:
+    base, bad = golden("virt/base-1m.img"), golden("damaged/i-data-flip.wdiff")
+    assert str(bad) in failed(virt_full_cat.TOOL, "-i", base, "-d", bad, "-o", tmp_path / "out")
+    assert "is an input, too" in failed(virt_full_cat.TOOL, "-i", base, "-o", base)
+    assert "does not exist" in failed(virt_full_cat.TOOL, "-i", tmp_path / "none", "-o", tmp_path / "out")
+    assert left_over(tmp_path) == []
+
+
+def test_a_virtual_image_tells_what_its_diffs_hold(golden: Golden, tmp_path: Path) -> None:
+    name = "chain/00.sorted.wdiff"
+    stat = next(entry["stat"] for entry in golden.expected["wdiff"] if entry["file"] == name)
+    base = golden("virt/base-2m.img")
+    ran = run(virt_full_cat.TOOL, "-i", base, "-d", golden(name), "-stat", "-o", tmp_path / "out")
+    assert ran.err.startswith(f"mergeIn  wdiffNr 1  nrN {stat['normalNr']} nrZ {stat['allZeroNr']} ")
+    assert ran.err.endswith(f"dataSize {stat['dataSize']}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("wdiff/full.sorted.wdiff", []),
+        ("wdiff/full-16k.sorted.wdiff", ["-ios", "16384"]),
+        ("wdiff/full.indexed.wdiff", ["-indexed"]),
+        ("wdiff/full-8k.indexed.wdiff", ["-indexed", "-ios", "8192"]),
+    ],
+)
+def test_an_image_becomes_the_same_wdiff(golden: Golden, tmp_path: Path, name: str, options: list[str]) -> None:
+    out = tmp_path / "out"
+    done(wdiff_full.TOOL, *options, "-i", golden("wdiff/full.img"), "-o", out)
+    entry = next(entry for entry in golden.expected["wdiff"] if entry["file"] == name)
+    assert shown_records(out) == [short(record) for record in entry["records"]]
+    assert done(wdiff_show.TOOL, "-norec", out).lines == header_lines(entry)
+    target = image(tmp_path / "image", entry["redo"][0]["image_size"], entry["redo"][0]["fill"])
+    done(wdiff_redo.TOOL, "-i", out, target)
+    assert sha256(target) == entry["redo"][0]["sha256"]
+
+
+def test_an_image_of_odd_size_is_refused(tmp_path: Path) -> None:
+    odd = image(tmp_path / "odd", 1000)
+    assert "no multiple of 512" in failed(wdiff_full.TOOL, "-i", odd, "-o", tmp_path / "out")
+    assert left_over(tmp_path) == ["odd"]

@@ -31,7 +31,7 @@ _MAX_FILES = 1 << 20
 
 
 @dataclass(slots=True)
-class WdiffStatistics:
+class ShownStatistics:
     """Counts over files; the names are the reference's, which counts indexed files only as wdiffNr."""
 
     wdiffNr: int = 0
@@ -65,7 +65,7 @@ class _Show:
             self._address = None
         self._has_head, self._has_records = "nohead" not in arguments, "norec" not in arguments
         self._reads_data, self._is_json = "csum" in arguments, JSON.name in arguments
-        self.statistics = WdiffStatistics()
+        self.statistics = ShownStatistics()
         self.is_bad = False
 
     def file(self, name: str) -> None:
