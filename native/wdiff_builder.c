@@ -10,8 +10,6 @@
 #include "wdiff_index.h"
 #include "wdiff_merge.h"
 
-/* Records kept in memory at most before they become a run: 10 MiB, and about twice that while they are sorted. */
-#define RUN_RECORDS ((size_t)256 << 10)
 /* Images that a part gathers before it waits for its turn. */
 #define GATHERED_BYTES ((size_t)2 << 20)
 /* Records that a part keeps. */
@@ -25,6 +23,7 @@ struct walb_wdiff_builder {
     /* What follows belongs to the part whose turn it is. */
     int images_fd, can_seek, run_fd, source_fd, is_aligned;
     uint32_t slice_lb;
+    size_t run_records;
     uint64_t images_offset, run_offset, n_ios;
     walb_wdiff_index index;
     walb_wdiff_run *runs;
@@ -45,8 +44,8 @@ struct walb_wdiff_part {
     uint8_t *gathered, *compressed;
 };
 
-walb_wdiff_builder *walb_wdiff_builder_new(int images_fd, uint64_t images_offset, int can_seek, int run_fd, uint32_t slice_lb,
-                                           int is_aligned, walb_failure *f)
+walb_wdiff_builder *walb_wdiff_builder_new(int images_fd, uint64_t images_offset, int can_seek, int run_fd,
+                                           size_t run_records, uint32_t slice_lb, int is_aligned, walb_failure *f)
 {
     walb_wdiff_builder *b = calloc(1, sizeof *b);
 
@@ -60,6 +59,7 @@ walb_wdiff_builder *walb_wdiff_builder_new(int images_fd, uint64_t images_offset
     b->images_offset = images_offset;
     b->can_seek = can_seek;
     b->run_fd = run_fd;
+    b->run_records = run_records;
     b->source_fd = -1;
     b->slice_lb = slice_lb;
     b->is_aligned = is_aligned;
@@ -258,7 +258,7 @@ static int set_down(walb_wdiff_part *p, const uint8_t *images, size_t len, walb_
         walb_wdiff_record *r = &p->records[i];
         if (!(r->stored_offset & WALB_WDIFF_IN_SOURCE))
             r->stored_offset += base;
-        if (b->run_fd >= 0 && b->index.n >= RUN_RECORDS)
+        if (b->run_fd >= 0 && b->index.n >= b->run_records)
             result = end_run(b, f);
         if (result == 0)
             result = walb_wdiff_index_add(&b->index, r, f);

@@ -16,10 +16,10 @@
 typedef struct walb_wdiff_builder walb_wdiff_builder;
 
 /* images_fd: images are appended from images_offset on, by position when can_seek; run_fd: an empty temporary file for
- * runs, -1 for none (memory then follows the number of visible records). Normal IOs are cut to slices of slice_lb blocks (0:
+ * runs of run_records records, -1 for none (memory then follows the number of visible records). Normal IOs are cut to slices of slice_lb blocks (0:
  * not), from their own start or, with is_aligned, at multiples of that. NULL without memory. */
-walb_wdiff_builder *walb_wdiff_builder_new(int images_fd, uint64_t images_offset, int can_seek, int run_fd, uint32_t slice_lb,
-                                           int is_aligned, walb_failure *f);
+walb_wdiff_builder *walb_wdiff_builder_new(int images_fd, uint64_t images_offset, int can_seek, int run_fd,
+                                           size_t run_records, uint32_t slice_lb, int is_aligned, walb_failure *f);
 void walb_wdiff_builder_free(walb_wdiff_builder *b);
 
 /* The file that the next parts come from: data that do not become smaller are not stored but left there, and read from

@@ -82,15 +82,15 @@ def aligned(io: Io, max_io_lb: int = MAX_IO_LB) -> Iterator[Io]:
         at += size
 
 
-def indexed(ios: Iterable[Io]) -> list[Io]:
+def indexed(ios: Iterable[Io], max_io_lb: int = MAX_IO_LB) -> list[Io]:
     """Indexed output of section 6.4, IO by IO."""
     pieces: list[Io] = []
     for io in ios:
         kept = []
         for piece in pieces:
             parts = cut(io, [piece])
-            kept += [piece] if parts == [piece] else [small for part in parts for small in aligned(part)]
-        pieces = kept + list(aligned(io))
+            kept += [piece] if parts == [piece] else [small for part in parts for small in aligned(part, max_io_lb)]
+        pieces = kept + list(aligned(io, max_io_lb))
     return sorted(pieces, key=lambda piece: piece.address)
 
 

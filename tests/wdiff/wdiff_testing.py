@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -13,9 +17,12 @@ from tests.wlog.log_oracle import PackWriter, Write
 from tests.wlog.log_strategies import DEVICE_LB
 from walbd.model.compression import CompressOpt
 from walbd.wdiff.apply import ApplyStats, Discard, apply_wdiffs
+from walbd.wdiff.builder import LogOptions
+from walbd.wdiff.from_log import LogConverted
 from walbd.wdiff.indexed import Converted, LogToIndexedWdiff
 from walbd.wdiff.merge import Merger
 from walbd.wdiff.pack_file import PackReceiver
+from walbd.wlog.log_file import LogFileHeader, end_block
 
 UUID = bytes(range(16))
 SALT = 0x12345678
@@ -41,6 +48,62 @@ def convert(
         for at in range(0, len(log), chunk):
             converter.feed(log[at : at + chunk])
         return converter.finish()
+
+
+def log_file(log: bytes, pbs: int = 512, begin_lsid: int = 0, uuid: bytes = UUID, ends: bool = True) -> bytes:
+    """A log file around log bytes."""
+    header = LogFileHeader(pbs, SALT, uuid, begin_lsid).pack()
+    return header + log + (end_block(pbs, SALT) if ends else b"")
+
+
+Conversion = Callable[[Sequence[FileIO], int, LogOptions], LogConverted]
+
+
+def convert_files(
+    conversion: Conversion, logs: Sequence[Path], path: Path, options: LogOptions | None = None, pipe: bool = False
+) -> LogConverted:
+    """Log files to a wdiff file; with pipe the input comes through one pipe, and so does the output."""
+    options = options or LogOptions(folder=path.parent)
+    if not pipe:
+        with ExitStack() as files, open(path, "w+b", buffering=0) as out:
+            streams = [files.enter_context(FileIO(log, "rb")) for log in logs]
+            return conversion(streams, out.fileno(), options)
+    with feeding(b"".join(log.read_bytes() for log in logs)) as stream, draining(path) as out_fd:
+        return conversion([stream], out_fd, options)
+
+
+@contextmanager
+def feeding(data: bytes) -> Iterator[FileIO]:
+    """A pipe that gives data."""
+    reading, writing = os.pipe()
+
+    def feed() -> None:
+        with suppress(BrokenPipeError), open(writing, "wb") as file:
+            file.write(data)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    with FileIO(reading, "rb") as stream:
+        yield stream
+    thread.join()
+
+
+@contextmanager
+def draining(path: Path) -> Iterator[int]:
+    """A pipe whose bytes land in a file."""
+    reading, writing = os.pipe()
+
+    def drain() -> None:
+        with open(reading, "rb") as source:
+            path.write_bytes(source.read())
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    try:
+        yield writing
+    finally:
+        os.close(writing)
+        thread.join()
 
 
 def merge(paths: Sequence[Path], compress: CompressOpt | None = None, chunk: int = 1 << 20) -> bytes:

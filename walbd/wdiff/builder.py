@@ -18,6 +18,8 @@ from walbd.wdiff.native import error_of, new_failure
 from walbd.wdiff.sorted_output import file_header, is_new_file, write_bytes, write_sorted
 
 MAX_THREADS = 4
+# Records kept in memory before they become a run: 10 MiB, and about twice that while they are sorted.
+MAX_RUN_RECORDS = 256 << 10
 # An index record's length is a power of two, and 2 GiB in bytes still fit 32 bits, which some readers compute with.
 LARGEST_PIECE_LB = 1 << 22
 
@@ -58,7 +60,9 @@ class WdiffBuilding:
             # Images are cut like the reference's index records at the most, longer ones only when all may be long.
             slice_lb = max(options.max_io_lb, MAX_IO_LB) if options.max_io_lb else 0
             images_fd, offset = out_fd, len(header)
-        handle = lib.walb_wdiff_builder_new(images_fd, offset, can_seek, run_fd, slice_lb, not is_sorted, self._failure)
+        handle = lib.walb_wdiff_builder_new(
+            images_fd, offset, can_seek, run_fd, MAX_RUN_RECORDS, slice_lb, not is_sorted, self._failure
+        )
         if not handle:
             raise self.error(self._failure)
         self.handle = ffi.gc(handle, lib.walb_wdiff_builder_free)

@@ -136,8 +136,8 @@ class _Conversion:
 
 
 def _name(stream: FileIO) -> str:
-    name = getattr(stream, "name", "log")
-    return name if isinstance(name, str) else "log"
+    name = stream.name
+    return "standard input" if name == 0 else "log" if isinstance(name, int) else str(name)
 
 
 def _parse_header(block: bytes, where: str) -> LogFileHeader:

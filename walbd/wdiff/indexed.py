@@ -46,7 +46,7 @@ class LogToIndexedWdiff:
         self._failure = new_failure()
         header = file_header(lib.WALB_WDIFF_INDEXED, uuid)
         write_bytes(fd, header)
-        builder = lib.walb_wdiff_builder_new(fd, len(header), False, -1, MAX_IO_LB, True, self._failure)
+        builder = lib.walb_wdiff_builder_new(fd, len(header), False, -1, 0, MAX_IO_LB, True, self._failure)
         if not builder:
             raise error_of(self._failure, "log")
         self._builder = ffi.gc(builder, lib.walb_wdiff_builder_free)

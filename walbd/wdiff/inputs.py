@@ -33,7 +33,9 @@ class MergeInputs:
     uuid: that of the files; all-zero means unknown and fits every other."""
 
     def __init__(self, files: Sequence[FileIO], names: Sequence[str], max_io_lb: int = MAX_IO_LB) -> None:
-        """Normal pieces have at most max_io_lb blocks (0: any number). Raises Corrupted naming the file when a header is damaged or the uuids differ."""
+        """Normal pieces have at most max_io_lb blocks (0: any number).
+
+        Raises Corrupted naming the file when a header is damaged or the uuids differ."""
         self._files = list(files)
         self._names = list(names)
         self.failure = new_failure()

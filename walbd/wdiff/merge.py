@@ -44,7 +44,9 @@ class PackStream:
 
 
 def open_inputs(paths: Sequence[Path], max_io_lb: int = MAX_IO_LB) -> MergeInputs:
-    """The merge of files, oldest first; normal records are cut to max_io_lb blocks (0: not). Raises NotFound, StorageFailure, and Corrupted naming the file."""
+    """The merge of files, oldest first; normal records are cut to max_io_lb blocks (0: not).
+
+    Raises NotFound, StorageFailure, and Corrupted naming the file."""
     files, names = [], []
     groups = [paths[at : at + MAX_OPEN_INPUTS] for at in range(0, len(paths), MAX_OPEN_INPUTS)]
     if len(groups) <= 1:

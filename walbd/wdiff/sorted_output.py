@@ -11,6 +11,7 @@ from typing import Any
 from walbd._core import ffi, lib
 from walbd.model.compression import CompressOpt
 from walbd.model.error import StorageFailure, WalbError
+from walbd.wdiff.native import Bytes
 from walbd.wdiff.threads import run_threads
 
 
@@ -29,7 +30,7 @@ class WdiffStatistics:
     @classmethod
     def of(cls, raw: Any) -> WdiffStatistics:
         """From the core's `walb_wdiff_statistics`."""
-        return cls(*raw.n_records, *raw.blocks_lb, raw.data_bytes)
+        return cls(*(int(n) for n in (*raw.n_records, *raw.blocks_lb, raw.data_bytes)))
 
 
 def is_new_file(fd: int) -> bool:
@@ -40,7 +41,7 @@ def is_new_file(fd: int) -> bool:
         raise StorageFailure(f"output: {error.strerror}") from error
 
 
-def write_bytes(fd: int, data: bytes | bytearray) -> None:
+def write_bytes(fd: int, data: Bytes) -> None:
     """Appends at the descriptor's position. Raises StorageFailure."""
     try:
         written = 0
