@@ -47,6 +47,18 @@ def open_device(name: str, *, write: bool = False) -> Iterator[int]:
 
 
 @contextmanager
+def open_image(name: str) -> Iterator[int]:
+    """Opens an image for reading anywhere; one that comes through a pipe is first copied to a temporary file. Raises
+    NotFound or StorageFailure."""
+    if name != STANDARD:
+        with _opened(name, os.O_RDONLY) as fd:
+            yield fd
+        return
+    with seekable(name) as path, _opened(str(path), os.O_RDONLY) as fd:
+        yield fd
+
+
+@contextmanager
 def open_target(name: str) -> Iterator[tuple[int, int]]:
     """Opens a device or image file for writing; gives the descriptor and its size in LB."""
     with _opened(name, os.O_RDWR) as fd:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from walbd.model.limits import LB_BYTES
-from walbd.tools.places import STANDARD, new_output, open_device, seekable, seekable_all
+from walbd.tools.places import STANDARD, new_output, open_device, open_image, seekable_all
 from walbd.tools.tool import DONE, Tool, run_tool
 from walbd.tools.wdiff_blocks import WdiffBlocks
 from walbd.tools.wdiff_show import ShownStatistics
@@ -42,21 +41,6 @@ def _print_statistics(paths: Sequence[Path]) -> None:
     )
 
 
-@contextmanager
-def _opened_base(name: str) -> Iterator[int]:
-    """The base, from its begin; one that comes through a pipe is first copied to a temporary file."""
-    if name != STANDARD:
-        with open_device(name) as fd:
-            yield fd
-        return
-    with seekable(name) as path:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
-
-
 def _run(arguments: Arguments) -> int:
     base, names = arguments.get("i"), arguments.lists.get("d", [])
     if arguments.number("b") == 0 or arguments.number("b") % LB_BYTES:
@@ -64,7 +48,7 @@ def _run(arguments: Arguments) -> int:
     with (
         new_output(arguments.get("o"), [base, *names]) as out,
         seekable_all(names) as paths,
-        _opened_base(base) as fd,
+        open_image(base) as fd,
     ):
         size_bytes = device_size_bytes(fd)
         os.lseek(fd, 0, os.SEEK_SET)
