@@ -87,6 +87,17 @@ def test_standard_output_that_is_an_input_is_refused(golden: Golden, tmp_path: P
     assert done.returncode == 1 and b"is an input, too" in done.stderr and path.read_bytes() == before
 
 
+def test_output_is_appended_where_the_shell_says_so(golden: Golden, tmp_path: Path) -> None:
+    merged, base, path = [], golden("virt/base-1m.img"), golden("chain/00.sorted.wdiff")
+    for mode in ("wb", "ab"):
+        with (tmp_path / mode).open(mode) as file:
+            for words in (["wdiff-merge", "-cmpr", "none:0:2", "-i", path], ["virt-full-cat", "-i", base]):
+                run = subprocess.run(command(*words), stdout=file, timeout=BOUND_SEC, check=True)
+                assert run.returncode == 0
+        merged.append((tmp_path / mode).read_bytes())
+    assert merged[0] == merged[1] and merged[0].endswith(base.read_bytes())
+
+
 def test_hashes_of_standard_input_are_those_of_the_reference(golden: Golden) -> None:
     for case in golden.expected["siphash"]["cases"]:
         if case["input"] == "stdin":
