@@ -174,7 +174,7 @@ static int walk_pack(walb_log_walk *w, walb_failure *f)
     int result;
 
     if (left < w->pbs) {
-        if (!w->is_strict && left == 0)
+        if (!w->is_strict)
             return 0;
         return walb_fail(f, WALB_FAIL_CORRUPT, "offset %llu: lsid %llu: the file ends without an end block", at, lsid);
     }

@@ -13,7 +13,7 @@ enum { IMAGE_LB = 1 << 16, CHUNK_BYTES = 10000 };
 static void pack(const int *fds, walb_failure *f)
 {
     static uint8_t chunk[CHUNK_BYTES];
-    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, f);
+    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, WALB_WDIFF_MAX_IO_LB, f);
     walb_wdiff_packer *p;
     walb_wdiff_verifier v;
     int64_t n = 0;
@@ -32,7 +32,7 @@ static void pack(const int *fds, walb_failure *f)
 
 static void apply(const int *fds, int image, walb_failure *f)
 {
-    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, f);
+    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, WALB_WDIFF_MAX_IO_LB, f);
     walb_wdiff_apply *a;
     uint64_t done_lb;
 
