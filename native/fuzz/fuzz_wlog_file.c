@@ -1,4 +1,4 @@
-/* The incremental log parser, cut into pieces, against the same log in one piece. */
+/* A log file: its header; the incremental log parser, cut into pieces, against the same log in one piece. */
 #include "fuzz.h"
 #include "log_input.h"
 
@@ -34,10 +34,33 @@ static outcome parse(const log_input *in, size_t step)
     return out;
 }
 
+/* An accepted header is the one that is built of what it says. */
+static void check_header(const uint8_t *data)
+{
+    uint8_t block[WALB_LOG_FILE_HEADER_BYTES];
+    walb_log_file_header h, again;
+    walb_failure f;
+
+    memcpy(block, data, sizeof block);
+    if (walb_log_file_header_parse(block, &h, &f) != 0) {
+        walb_put32(block + 8, 0);
+        walb_put32(block + 8, walb_csum(block, sizeof block, 0));
+        if (walb_log_file_header_parse(block, &h, &f) != 0) {
+            MUST(memcmp(f.text, "offset ", 7) == 0);
+            return;
+        }
+    }
+    MUST(walb_log_is_pbs(h.pbs) && h.begin_lsid < h.end_lsid);
+    walb_log_file_header_build(block, &h);
+    MUST(walb_log_file_header_parse(block, &again, &f) == 0 && memcmp(&h, &again, sizeof h) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int signs;
 
+    if (size >= WALB_LOG_FILE_HEADER_BYTES)
+        check_header(data);
     for (signs = 0; signs < 2; signs++) {
         log_input in;
         outcome whole, pieces;
