@@ -21,7 +21,7 @@ int64_t walb_wdiff_packer_read(walb_wdiff_packer *p, uint8_t *dst, size_t room, 
 typedef struct walb_wdiff_pack_writer walb_wdiff_pack_writer;
 
 /* Writes the same packs to a file from offset on, by position when can_seek, by n_threads threads that each call
- * walb_wdiff_write_packs once. The packs come in order. */
+ * walb_wdiff_write_packs once. The packs come in order. Codec none means that nothing in the file is compressed. */
 walb_wdiff_pack_writer *walb_wdiff_pack_writer_new(walb_wdiff_merge *m, int codec, int level, int n_threads, int fd,
                                                    uint64_t offset, int can_seek, walb_failure *f);
 void walb_wdiff_pack_writer_free(walb_wdiff_pack_writer *w);

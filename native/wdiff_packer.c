@@ -34,7 +34,7 @@ typedef struct {
 /* Makes packs of plans: what one thread needs. */
 typedef struct {
     walb_wdiff_merge *merge;
-    int codec, level;
+    int codec, level, decodes_all;
     walb_wdiff_loader loader;
     pack_plan plan;
     size_t size, room;
@@ -109,7 +109,8 @@ static int is_passed_through(const pack_maker *k, const walb_wdiff_piece *piece)
     const walb_wdiff_record *r = &piece->record;
 
     return walb_wdiff_piece_is_whole(piece) && r->stored_bytes <= r->image_lb * WALB_LB_BYTES &&
-           (r->codec == WALB_CODEC_NONE || r->codec == k->codec || strength(r->codec) >= strength(k->codec));
+           (r->codec == WALB_CODEC_NONE || r->codec == k->codec ||
+            (!k->decodes_all && strength(r->codec) >= strength(k->codec)));
 }
 
 /* Compresses a piece's data to dst and completes its record. The rest of data that did not become smaller will not do so
@@ -347,6 +348,7 @@ int walb_wdiff_write_packs(walb_wdiff_pack_writer *w, walb_failure *f)
 
     if (maker_open(&k, w->planner.merge, w->codec, w->level, w->n_threads, f) != 0)
         return stop(w, f->code);
+    k.decodes_all = w->codec == WALB_CODEC_NONE;
     for (;;) {
         result = plan_next(w, &k.plan, &number, f);
         if (result != 0 || k.plan.n == 0)

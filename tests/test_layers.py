@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "image": FORMATS,
     "net": FORMATS | {"device", "image"},
     "server": FORMATS | {"device", "image", "net"},
+    "tools": FORMATS | {"device"},
     "storage": FORMATS | {"device", "image", "net", "server"},
     "proxy": FORMATS | {"device", "image", "net", "server"},
     "archive": FORMATS | {"device", "image", "net", "server"},

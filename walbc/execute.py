@@ -9,9 +9,9 @@ from typing import Protocol
 from walbc import console
 from walbc.commands import COMMANDS
 from walbc.options import Request
-from walbc.progress import Bar, Display, Lines
 from walbd.model.error import PeerUnreachable, Refused, WalbError, one_line
 from walbd.net.messages import Progress
+from walbd.world.progress import Bar, Display, Lines
 
 RETRY_DELAY_SEC = 0.1
 _PROBE_PERIOD_SEC = 0.2

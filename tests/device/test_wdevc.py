@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.device.walb_devices import BOUND_SEC, Pair, Server
-from walbd.device.command_line import Option, OptionError, parse_arguments, parse_number
+from walbd.world.command_line import Option, OptionError, parse_arguments, parse_number
 
 
 def wdevc(*words: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:

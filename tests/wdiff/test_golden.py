@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from io import FileIO
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 
 from tests.conftest import Vectors
+from tests.golden_files import Golden
 from tests.wdiff.wdiff_oracle import DISCARD
 from tests.wdiff.wdiff_testing import Conversion, apply, convert, convert_files, feeding, merge, receive
 from walbd.model.compression import CompressOpt
@@ -32,23 +31,6 @@ from walbd.wdiff.virtual import write_virtual
 
 FLAGS = {RecordKind.NORMAL: "--", RecordKind.ZERO: "Z-", RecordKind.DISCARD: "-D"}
 LETTER = {"--": "N", "Z-": "Z", "-D": "D"}
-
-
-class Golden:
-    """The files by their content names, unpacked on demand."""
-
-    def __init__(self, vectors: Vectors, folder: Path) -> None:
-        self._vectors, self._folder = vectors, folder
-        self.expected: dict[str, Any] = json.loads(vectors("formats", "expected.json").read_text())
-
-    def __call__(self, name: str) -> Path:
-        stored = self._vectors("formats", self.expected["files"][name]["stored"])
-        if stored.suffix != ".zst":
-            return stored
-        path = self._folder / name.replace("/", "_")
-        if not path.exists():
-            path.write_bytes(zstandard.ZstdDecompressor().stream_reader(stored.read_bytes()).read())
-        return path
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +106,7 @@ def test_every_log_becomes_the_same_indexed_wdiff(golden: Golden) -> None:
         size = (log["real_end_lsid"] - header["begin_lsid"]) * header["pbs"]
         content = golden(entry["from_wlog"]).read_bytes()[4096 : 4096 + size]
         path = golden(entry["file"]).name + ".ours"
-        ours = golden._folder / path
+        ours = golden.folder / path
         salt, uuid = int(header["salt"], 16), bytes.fromhex(header["uuid"])
         converted = convert(ours, content, header["pbs"], 100_000, salt, header["begin_lsid"], uuid)
         assert converted.end_lsid == log["real_end_lsid"]

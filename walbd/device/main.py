@@ -6,11 +6,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-from walbd.device.command_line import HELP, Option, OptionError, is_help_asked, parse_arguments
 from walbd.device.control import DEFAULT_SOCKET_DIR
 from walbd.model.error import WalbError
 from walbd.model.limits import check_device_name
 from walbd.version import VERSION
+from walbd.world.command_line import HELP, Option, OptionError, is_help_asked, parse_arguments
 
 OPTIONS = (
     HELP,

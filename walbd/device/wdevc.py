@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import UTC, datetime
 
-from walbd.device.command_line import HELP, OptionError, is_help_asked, parse_arguments
 from walbd.device.wdevc_commands import COMMANDS, Command
-from walbd.model.error import WalbError, one_line
+from walbd.model.error import WalbError
+from walbd.world.command_line import HELP, OptionError, is_help_asked, parse_arguments, report
 
 
 def help_text() -> str:
@@ -45,9 +44,7 @@ def main() -> int:
         print(command_help(command))
         return 1
     except WalbError as error:
-        now = datetime.now(UTC)
-        time = f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
-        print(f"{time} ERROR wdevc:{one_line(str(error))}", file=sys.stderr)
+        report("wdevc", str(error))
         return 1
     for line in output:
         print(line)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from walbd.device.command_line import Arguments, Option, parse_number
 from walbd.device.control import CONTROL_SUFFIX, DEFAULT_SOCKET_DIR
 from walbd.device.create import create_kernel_device, create_user_device, list_kernel_devices
 from walbd.device.device import AdministeredDevice, LsidSet
@@ -17,6 +16,7 @@ from walbd.device.kernel_ioctl import StartParameters
 from walbd.device.resolve import resolve_device
 from walbd.device.user_device import UserDevice
 from walbd.model.error import InvalidArgument, WalbError
+from walbd.world.command_line import Arguments, Option, parse_number
 
 SOCKET_DIR_VARIABLE = "WALB_SOCKET_DIR"
 CLEAR_POLL_SEC = 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from collections.abc import Callable
@@ -34,9 +35,11 @@ class WdiffStatistics:
 
 
 def is_new_file(fd: int) -> bool:
-    """Whether a descriptor is a regular file at its begin, so that it may be written by position."""
+    """Whether a descriptor is an empty regular file that may be written by position."""
     try:
-        return stat.S_ISREG(os.fstat(fd).st_mode) and os.lseek(fd, 0, os.SEEK_CUR) == 0
+        status = os.fstat(fd)
+        appends = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND
+        return stat.S_ISREG(status.st_mode) and status.st_size == 0 and not appends
     except OSError as error:
         raise StorageFailure(f"output: {error.strerror}") from error
 

@@ -1,13 +1,17 @@
-"""The command lines of walb-device and wdevc: `-name value` and bare switches (servers.md section 2.2)."""
+"""Command lines: `-name value`, bare switches and lists (servers.md section 2.2, wdiff-format.md section 13.1)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-_NUMBER = re.compile(r"(?:0[xX]([0-9a-fA-F]{1,16})|([0-9]{1,20})([kmgKMG]?))")
-_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
+from walbd.model.error import InvalidArgument, one_line
+from walbd.model.size import parse_option_int
+
+_OPTION = re.compile(r"-[^0-9]")
 
 
 class OptionError(Exception):
@@ -16,17 +20,19 @@ class OptionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its name without the dash, the word for its value ('' for a switch), its text for -h."""
+    """One option: its name without the dash, the word for its value ('' for a switch), its text for -h. The value of a
+    list is all words up to the next option."""
 
     name: str
     value: str
     text: str
     default: str | None = None
     is_necessary: bool = False
+    is_list: bool = False
 
     def help_line(self) -> str:
         """Its line in the help."""
-        word = f" {self.value}" if self.value else ""
+        word = f" {self.value}{'...' * self.is_list}" if self.value else ""
         default = f" (default {self.default})" if self.default is not None else ""
         return f"  -{self.name}{word} : {self.text}{default}{' (must)' if self.is_necessary else ''}"
 
@@ -36,14 +42,38 @@ class Arguments:
     """What a command line says."""
 
     values: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
     positional: list[str] = field(default_factory=list)
 
     def __contains__(self, name: str) -> bool:
-        return name in self.values
+        return name in self.values or name in self.lists
 
     def get(self, name: str) -> str:
         """The value of an option that was given or has a default."""
         return self.values[name]
+
+    def number(self, name: str) -> int:
+        """The value of such an option as a number; raises OptionError."""
+        return parse_number(self.values[name])
+
+
+class _Words(Iterator[str]):
+    """The words not yet taken."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = list(reversed(words))
+
+    def __next__(self) -> str:
+        if not self._words:
+            raise StopIteration
+        return self._words.pop()
+
+    def take_values(self) -> list[str]:
+        """Everything before the next option."""
+        taken = []
+        while self._words and not _OPTION.match(self._words[-1]):
+            taken.append(self._words.pop())
+        return taken
 
 
 HELP = Option("h", "", "show this help")
@@ -56,9 +86,9 @@ def parse_arguments(
     that begins with a dash and a digit is a value. Raises OptionError."""
     known = {option.name: option for option in options}
     result = Arguments({option.name: option.default for option in options if option.default is not None})
-    rest = iter(words)
+    rest = _Words(words)
     for word in rest:
-        if not re.match(r"-[^0-9]", word):
+        if not _OPTION.match(word):
             if len(result.positional) == max_words:
                 raise OptionError(f"redundant argVal:{word}")
             result.positional.append(word)
@@ -66,10 +96,13 @@ def parse_arguments(
         option = known.get(word[1:])
         if option is None:
             raise OptionError(f"bad opt:{word}")
-        value = next(rest, None) if option.value else ""
-        if value is None:
+        if option.is_list:
+            result.lists[option.name] = rest.take_values()
+        value = next(rest, None) if option.value and not option.is_list else ""
+        if value is None or result.lists.get(option.name) == []:
             raise OptionError(f"bad value:{word}")
-        result.values[option.name] = value
+        if not option.is_list:
+            result.values[option.name] = value
     for option in options:
         if option.is_necessary and option.name not in result:
             raise OptionError(f"opt is necessary:{option.name}")
@@ -85,10 +118,14 @@ def is_help_asked(words: Sequence[str]) -> bool:
 
 def parse_number(text: str) -> int:
     """Decimal, 0x hex, or decimal with k m g (powers of 1000) or K M G (powers of 1024); below 2^64."""
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        raise OptionError(f"bad value:{text}")
-    value = int(match[1], 16) if match[1] else int(match[2]) * _FACTORS[match[3]]
-    if value >= 2**64:
-        raise OptionError(f"bad value:{text}")
-    return value
+    try:
+        return parse_option_int(text)
+    except InvalidArgument as error:
+        raise OptionError(f"bad value:{text}") from error
+
+
+def report(program: str, text: str, level: str = "ERROR") -> None:
+    """Writes one line of a log to stderr, as all programs of the reference do: time (UTC), level, program, text."""
+    now = datetime.now(UTC)
+    time = f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
+    print(f"{time} {level} {program}:{one_line(text)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""How a waiting command shows the work: a bar on a terminal, a line now and then elsewhere.
+"""How a command shows long work: a bar on a terminal, a line now and then elsewhere.
 
 Nothing here reads a clock or a terminal by itself, so that it is tested without either.
 """
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from walbd.model.error import one_line
-from walbd.net.messages import Progress
 
 BAR_PERIOD_SEC = 0.1
 LINE_PERIOD_SEC = 5.0
@@ -18,6 +17,22 @@ RATE_SPAN_SEC = 10.0
 BYTES = "bytes"
 _MIN_BAR = 10
 _MAX_BAR = 40
+
+
+class Progress(Protocol):
+    """How far work has come: `done` of `total` (0: not known) in `unit`; `phase` names the present step."""
+
+    @property
+    def done(self) -> int: ...
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def phase(self) -> str: ...
 
 
 class Display(Protocol):

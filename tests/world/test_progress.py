@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from walbc.progress import Bar, Display, Lines, format_amount, format_duration
 from walbd.net.messages import Progress
+from walbd.world.progress import Bar, Display, Lines, format_amount, format_duration
 
 MIB = 1 << 20
 

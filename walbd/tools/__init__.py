@@ -1,0 +1,1 @@
+"""The command line tools for logs and diffs (docs/tools.md)."""
