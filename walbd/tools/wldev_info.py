@@ -9,10 +9,13 @@ from walbd.model.limits import LB_BYTES
 from walbd.model.uuid_text import uuid_hex
 from walbd.tools.places import open_device
 from walbd.tools.tool import DONE, JSON, VERBOSE, Tool, run_tool
-from walbd.wlog.super_sector import LOG_VERSION, SECTOR_TYPE_SUPER, SuperSector, read_super_sector
+from walbd.version import WLOG_VERSION
+from walbd.wlog.super_sector import SuperSector, read_super_sector
 from walbd.world.command_line import Arguments
 
 _CHECKSUM_OFFSET = 4
+
+SECTOR_TYPE_SUPER = 1
 
 
 def fields(super_sector: SuperSector) -> dict[str, int | str]:
@@ -20,7 +23,7 @@ def fields(super_sector: SuperSector) -> dict[str, int | str]:
     (checksum,) = struct.unpack_from("<I", super_sector.pack(), _CHECKSUM_OFFSET)
     return {
         "sectorType": SECTOR_TYPE_SUPER,
-        "version": LOG_VERSION,
+        "version": WLOG_VERSION,
         "checksum": checksum,
         "lbs": LB_BYTES,
         "pbs": super_sector.pbs,
