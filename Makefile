@@ -6,6 +6,9 @@ READY := .venv/.ready-run
 READY_TEST := .venv/.ready-test
 SEED ?= 1
 
+# An environment that does not run any more (the clone was moved, the system's Python replaced) is made again.
+RUNS := $(shell .venv/bin/walbc -h >/dev/null 2>&1 || rm -f $(READY) $(READY_TEST))
+
 .PHONY: help demo test test-long bench check clean
 
 help:

@@ -13,6 +13,8 @@ from bench.group_cases import CASES
 from bench.harness import Figure, print_table, write_json
 
 TMPFS = Path("/dev/shm")
+# Volume, image and copy of 1 GiB each, and the 2.5 GiB that are touched before each run, all in memory.
+NEEDED_BYTES = 6 << 30
 RESULT = Path(__file__).resolve().parent.parent / "build" / "bench.json"
 
 
@@ -24,6 +26,12 @@ def main() -> int:
     chosen = [name for name in CASES if fnmatch.fnmatch(name, only) or only in name]
     if not chosen:
         print(f"no case matches {only}; there are: {' '.join(CASES)}", file=sys.stderr)
+        return 1
+    free_bytes = shutil.disk_usage(TMPFS).free if TMPFS.is_dir() else 0
+    if free_bytes < NEEDED_BYTES:
+        print(
+            f"{TMPFS} has {free_bytes >> 20} MiB free, {NEEDED_BYTES >> 20} are needed: make it larger", file=sys.stderr
+        )
         return 1
     figures: list[Figure] = []
     for name in chosen:

@@ -11,9 +11,14 @@ from pathlib import Path
 from types import FrameType
 
 from demo.filesystem import FileSystemError
-from demo.group import CommandFailed, Group
+from demo.group import BIN, HOST, CommandFailed, Group, Process
 from demo.session import DEVICE, VOLUME, Row, Session
 from walbd.model.error import WalbError
+
+INTERRUPT_AGAIN_SEC = 0.1
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+# Paths of Unix sockets are limited to 107 bytes, and those of devices have up to 30 more.
+MAX_SOCKET_FOLDER = 75
 
 
 def print_table(rows: list[Row]) -> None:
@@ -28,23 +33,33 @@ def print_table(rows: list[Row]) -> None:
 
 def print_how_to_play(session: Session, group: Group) -> None:
     """What to type while the group keeps running."""
-    walbc = ".venv/bin/walbc -a 127.0.0.1"
-    pids = [process.popen.pid for process in (group.storage, group.proxy, group.archive) if process.popen]
-    pids += [device.popen.pid for device in group.devices.values() if device.popen]
+    walbc, last = f"{BIN / 'walbc'} -a {HOST}", session.taken[-1].gid
     print(f"\nThe group keeps running, its files are in {session.folder}. Try:")
     print(f"  {walbc} -p {group.storage_port} status {VOLUME}            # storage s0")
     print(f"  {walbc} -p {group.proxy_port} status {VOLUME}            # proxy p0")
     print(f"  {walbc} -p {group.archive_port} get restorable {VOLUME} all  # archive a0")
     print(f"  {walbc} -p {group.storage_port} snapshot {VOLUME}          # prints its gid")
-    print(f"  {walbc} -p {group.archive_port} restore {VOLUME} {session.taken[-1].gid} --wait")
-    print(f"  {walbc} -p {group.archive_port} get restored-path {VOLUME} {session.taken[-1].gid}")
-    print(f"The device {DEVICE} serves NBD on {group.nbd_socket(DEVICE)}")
-    print(f"End it with:  kill {' '.join(map(str, pids))}; rm -r {session.folder}")
+    print(f"  {walbc} -p {group.archive_port} restore {VOLUME} {last} --wait")
+    print(f"  {walbc} -p {group.archive_port} get restored-path {VOLUME} {last}")
+    print(f"The device {DEVICE} serves NBD on {group.nbd_socket(DEVICE)}. End it all with:")
+    for port in (group.storage_port, group.proxy_port, group.archive_port):
+        print(f"  {walbc} -p {port} shutdown")
+    print(f"  {BIN / 'wdevc'} delete-wdev {DEVICE} -s {group.socket_dir}")
+    print(f"  rm -r {session.folder}")
 
 
-def on_terminate(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends the demo as Ctrl-C does."""
-    raise KeyboardInterrupt
+def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Ctrl-C, SIGTERM, a closed terminal. Tried again until it is handled: Python drops what a destructor raises."""
+    signal.setitimer(signal.ITIMER_REAL, INTERRUPT_AGAIN_SEC)
+    if not Process.is_any_starting:
+        raise KeyboardInterrupt
+
+
+def ignore_interrupts() -> None:
+    """From now on the group is being stopped; an impatient second Ctrl-C must not leave half of it running."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def main() -> int:
@@ -52,9 +67,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description="Watch a file system being backed up and restored.")
     parser.add_argument("--keep", action="store_true", help="leave the group running and say how to play with it")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, on_terminate)
+    for number in INTERRUPTS:
+        signal.signal(number, interrupt)
     folder = Path(tempfile.mkdtemp(prefix="walb-demo-"))
-    group = Group(folder, folder / "run")
+    sockets = folder / "run"
+    if len(str(sockets)) > MAX_SOCKET_FOLDER:
+        sockets = Path(tempfile.mkdtemp(prefix="walb-demo-", dir="/tmp"))
+    group = Group(folder, sockets)
     is_kept = False
     try:
         session = Session(folder, group)
@@ -67,15 +86,18 @@ def main() -> int:
         print(f"\ndemo: {good} of {len(rows)} snapshots restored, identical and clean")
         return 0 if good == len(rows) else 1
     except KeyboardInterrupt:
+        ignore_interrupts()
         print("\ndemo: interrupted; stopping the group", file=sys.stderr)
         return 130
     except (CommandFailed, FileSystemError, WalbError, TimeoutError, OSError) as error:
         print(f"demo: failed: {error}", file=sys.stderr)
         return 1
     finally:
+        ignore_interrupts()
         if not is_kept:
             group.stop()
             shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(sockets, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 BIN = Path(sys.executable).parent
 HOST = "127.0.0.1"
@@ -59,14 +60,20 @@ class Process:
     command: list[str]
     log: Path
     popen: subprocess.Popen[bytes] | None = None
+    is_any_starting: ClassVar[bool] = False
+    """Whether a process may exist that `popen` does not name yet: no moment for an interrupt."""
 
     def start(self) -> None:
         """Starts it; does not wait until it serves."""
-        with open(self.log, "ab") as out:
-            # A session of its own: Ctrl-C reaches only us, and we stop the group in order.
-            self.popen = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-            )
+        Process.is_any_starting = True
+        try:
+            with open(self.log, "ab") as out:
+                # A session of its own: Ctrl-C reaches only us, and we stop the group in order.
+                self.popen = subprocess.Popen(
+                    self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                )
+        finally:
+            Process.is_any_starting = False
 
     def is_running(self) -> bool:
         """True while the process lives."""

@@ -95,7 +95,7 @@ void walb_siphash_lanes_init(walb_siphash_lanes *s)
  * the compiler turns the vectors into what the processor has. */
 typedef uint64_t lanes __attribute__((vector_size(8 * WALB_SIPHASH_LANES)));
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define FOR_EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define FOR_EACH_PROCESSOR

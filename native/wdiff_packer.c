@@ -113,10 +113,15 @@ static int is_passed_through(const pack_maker *k, const walb_wdiff_piece *piece)
             (!k->decodes_all && strength(r->codec) >= strength(k->codec)));
 }
 
-/* Compresses a piece's data to dst and completes its record. */
-static void put_compressed(const pack_maker *k, const uint8_t *data, size_t len, uint8_t *dst, walb_wdiff_record *r)
+/* Compresses a piece's data to dst and completes its record. The rest of data that did not become smaller will not do so
+ * either, and trying hard takes long. */
+static void put_compressed(const pack_maker *k, int old_codec, const uint8_t *data, size_t len, uint8_t *dst,
+                           walb_wdiff_record *r)
 {
-    size_t stored = walb_codec_compress(k->codec, k->level, data, len, dst);
+    size_t stored = 0;
+
+    if (old_codec != WALB_CODEC_NONE || !looks_incompressible(data, len))
+        stored = walb_codec_compress(k->codec, k->level, data, len, dst);
 
     r->codec = (uint8_t)(stored > 0 ? k->codec : WALB_CODEC_NONE);
     if (stored == 0) {
@@ -144,7 +149,7 @@ static int put_data(pack_maker *k, const walb_wdiff_piece *piece, uint8_t *dst, 
     }
     result = walb_wdiff_merge_data_by(k->merge, &k->loader, piece, &data, f);
     if (result == 0)
-        put_compressed(k, data, len, dst, r);
+        put_compressed(k, piece->record.codec, data, len, dst, r);
     return result;
 }
 

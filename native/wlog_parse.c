@@ -60,7 +60,7 @@ static int is_valid_record(const walb_log_record *r, uint64_t pack_lsid)
 int walb_log_pack_parse(const uint8_t *block, uint32_t pbs, uint32_t salt, uint64_t expected_lsid, walb_log_pack *out)
 {
     uint64_t local = 1;
-    uint32_t i;
+    uint32_t n_padding = 0, i;
     int is_consistent = 1, is_in_range = 1;
 
     if (!walb_log_is_pbs(pbs))
@@ -87,11 +87,13 @@ int walb_log_pack_parse(const uint8_t *block, uint32_t pbs, uint32_t salt, uint6
         if (!is_valid_record(r, out->lsid))
             return WALB_LOG_BAD_RECORD;
         is_consistent &= r->lsid_local == local;
+        n_padding += (r->flags & WALB_LOG_PADDING) != 0;
         is_in_range &= (r->flags & WALB_LOG_PADDING) || r->offset_lb <= UINT64_MAX - r->size_lb;
         if (!(r->flags & WALB_LOG_DISCARD))
             local += walb_log_lb_to_pb(r->size_lb, pbs);
     }
-    if (!is_consistent || local != 1 + (uint64_t)out->total_pb)
+    /* The count of the header may be wrong (readers in use never compared it), but one is the limit. */
+    if (!is_consistent || n_padding > 1 || local != 1 + (uint64_t)out->total_pb)
         return WALB_LOG_BAD_LAYOUT;
     return is_in_range ? 0 : WALB_LOG_BAD_OFFSET;
 }

@@ -4,22 +4,33 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-PACKAGES="git make gcc python3-dev python3-venv e2fsprogs"
 PYTHON=${PYTHON:-python3}
+# Debian's packages of another Python are named after it.
+PACKAGED=$(basename "$PYTHON")
+PACKAGES="git make gcc $PACKAGED-dev $PACKAGED-venv e2fsprogs"
 PATH=$PATH:/usr/sbin:/sbin
+
+check_version() {
+    command -v "$PYTHON" >/dev/null || return 0
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+        echo "Python 3.11 or newer is needed; $("$PYTHON" --version) was found. Name another:  make PYTHON=python3.12" >&2
+        exit 1
+    }
+}
 
 missing() {
     for command in git make gcc; do
         command -v "$command" >/dev/null || echo "$command"
     done
-    command -v "$PYTHON" >/dev/null && "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    command -v "$PYTHON" >/dev/null && "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo "$PACKAGED-venv"
     header='import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
-    command -v "$PYTHON" >/dev/null && "$PYTHON" -c "$header" || echo python3-dev
+    command -v "$PYTHON" >/dev/null && "$PYTHON" -c "$header" || echo "$PACKAGED-dev"
     for command in mke2fs debugfs e2fsck; do
         command -v "$command" >/dev/null || { echo e2fsprogs; break; }
     done
 }
 
+check_version
 lacking=$(missing | tr '\n' ' ')
 if [ -n "$lacking" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -33,13 +44,12 @@ if [ -n "$lacking" ]; then
         exit 1
     fi
 fi
-"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "Python 3.11 or newer is needed; $("$PYTHON" --version) was found. Name another one:  make PYTHON=python3.12" >&2
-    exit 1
-}
+check_version
 
-# A half-made environment is made again.
-[ -x .venv/bin/pip ] || { rm -rf .venv; "$PYTHON" -m venv .venv; }
+# A half-made, moved or outdated environment is made again.
+.venv/bin/pip --version >/dev/null 2>&1 || { rm -rf .venv; "$PYTHON" -m venv .venv; }
+# Without a home of its own pip would warn about its cache.
+[ -w "${HOME:-/nonexistent}" ] || export PIP_NO_CACHE_DIR=1
 case $1 in
     run) what=. ;;
     test) what='.[test]' ;;

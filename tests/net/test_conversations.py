@@ -314,3 +314,25 @@ async def test_the_same_over_real_sockets(kind: type[Talk], monkeypatch: pytest.
     serving.cancel()
     await asyncio.wait([serving])
     assert (errors, talk.confirmed, digest(talk.received)) == ([], True, digest(talk.data))
+
+
+async def test_a_paced_sender_hears_at_once_that_its_receiver_shuts_down() -> None:
+    paused = asyncio.Event()
+
+    async def pace(_: int) -> None:
+        paused.set()
+        await asyncio.Event().wait()
+
+    talk = FullBackup(LARGE)
+    talk.client_hooks = Hooks(pace=pace)
+    network = MemoryNetwork()
+    world = world_on(network)
+    server = Server(world, ARCHIVE, {talk.command: Conversation(talk.serve, False)}, lambda *_: None)
+    serving = asyncio.create_task(server.serve(network))
+    await asyncio.sleep(0)
+    client = asyncio.create_task(talk.run(world))
+    await until(paused.is_set)
+    await server.end_connections()
+    with pytest.raises(Refused, match="is shutting down"):
+        await client
+    serving.cancel()

@@ -181,3 +181,14 @@ async def test_an_idle_queue_sets_no_timer() -> None:
         queue.push("a", 2)
         await settle()
         assert len(queue.queued()) == 1
+
+
+async def test_without_any_delay_a_failing_task_does_not_spin() -> None:
+    world = FakeWorld()
+    steps = Steps(world, *[Retry()] * 5)
+    queue = BackgroundQueue(make_runtime(world)[0], steps, 1, 0, 0)
+    queue.start()
+    queue.push("v0")
+    await world.advance(10)
+    await queue.close()
+    assert steps.times == [0, 0, 1, 2, 3, 4]

@@ -91,7 +91,7 @@ def parse_header(block: bytes, pbs: int, salt: int, expected_lsid: int) -> list[
             raise Invalid("offset")
         local += record.data_pb(pbs)
         records.append(record)
-    if local != 1 + total:
+    if local != 1 + total or sum(bool(record.flags & PADDING) for record in records) > 1:
         raise Invalid("total")
     return records
 

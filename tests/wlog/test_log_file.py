@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -63,8 +64,22 @@ def test_each_rule_of_the_header_is_checked(offset: int, value: int) -> None:
     struct.pack_into("<Q" if offset == 48 else "<H", block, offset, value)
     struct.pack_into("<I", block, 8, 0)
     struct.pack_into("<I", block, 8, csum(bytes(block), 0))
-    with pytest.raises(Corrupted, match="log file header"):
+    with pytest.raises(Corrupted, match=f"log file header: offset {40 if offset == 48 else offset}: "):
         LogFileHeader.parse(bytes(block))
+
+
+def test_errors_name_the_file_and_the_offset(tmp_path: Path) -> None:
+    path = tmp_path / "x.wlog"
+    whole = make_file(512, 1, [make_write(0, 9, 3)], 9)
+    path.write_bytes(whole + b"\0" * 100)
+    with open(path, "rb") as file:
+        reader = LogFileReader(file)
+        assert read_until_error(reader)[1] == ""
+        with pytest.raises(Corrupted, match=r"x\.wlog: log file header: offset 100: the file ends too early"):
+            reader.next_file()
+    path.write_bytes(whole[:-512] + b"\0" * 512)
+    with open(path, "rb") as file:
+        assert f"x.wlog: offset {len(whole) - 512}: pack at lsid 19: no log" in read_until_error(LogFileReader(file))[1]
 
 
 @given(PBS, SALTS, WRITES, st.integers(0, 2**50))

@@ -123,6 +123,14 @@ def test_a_pack_without_records_at_a_real_lsid_is_refused() -> None:
         native_parse(make_header(512, 3, 10, []), 512, 3, 10)
 
 
+def test_a_pack_with_two_paddings_is_refused_whatever_its_count_says() -> None:
+    padding = [Record(0, 1, EXIST | PADDING, 11 + i, 0, 1 + i) for i in range(2)]
+    block = bytearray(make_header(512, 3, 10, padding))
+    block[18] = 1
+    with pytest.raises(Invalid, match="contradict"):
+        native_parse(signed(bytes(block), 3), 512, 3, 10)
+
+
 def test_a_pack_at_another_lsid_is_refused() -> None:
     with pytest.raises(Invalid, match="another lsid"):
         native_parse(EXAMPLE, 512, 0x12345678, 6)

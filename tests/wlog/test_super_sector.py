@@ -79,23 +79,29 @@ def test_a_flipped_bit_is_refused(bit: int) -> None:
 @pytest.mark.parametrize(
     ("block", "what"),
     [
-        (changed(0, b"\2"), "sector type 2"),
+        (changed(0, b"\2"), "super sector: offset 4096: sector type 2"),
         (changed(2, b"\1"), "version 1"),
         (changed(8, struct.pack("<I", 4096)), "logical block size 4096"),
         (changed(12, struct.pack("<I", 4096)), "physical block size 4096, the device has 512"),
         (changed(16, b"\1"), "metadata size 1"),
         (changed(40, b"n" * 32), "name without end"),
-        (changed(72, bytes(8)), "ring without blocks"),
+        (changed(40, b"\xc3\xa4"), "offset 4136: name is not ASCII"),
+        (changed(72, bytes(8)), "offset 4168: ring without blocks"),
         (changed(72, struct.pack("<Q", 2039)), "larger than the log device"),
         (changed(72, struct.pack("<Q", 2**63)), "larger than the log device"),
         (changed(80, struct.pack("<Q", 2031)), "lsids oldest 2031 written 2030"),
         (changed(88, b"\xff" * 8), "lsids"),
-        (EXAMPLE[:100], "cut short"),
+        (EXAMPLE[:100], "offset 4196: block cut short"),
     ],
 )
 def test_each_rule_is_checked(block: bytes, what: str) -> None:
     with pytest.raises(Corrupted, match=what):
         SuperSector.parse(block, 512, MIB)
+
+
+def test_errors_name_the_log_device(device: IO[bytes]) -> None:
+    with pytest.raises(Corrupted, match=r"^/dev/x: super sector: offset 4096: sector type 13107"):
+        read_super_sector(device.fileno(), 512, "/dev/x")
 
 
 def test_an_overflown_device_is_read() -> None:

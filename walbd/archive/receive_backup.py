@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from walbd.archive.archive import Archive
-from walbd.archive.states import ARCHIVED, FULL_SYNC
+from walbd.archive.states import ARCHIVED, FULL_SYNC, WITH_IMAGE
 from walbd.archive.volume import ArchiveVolume
 from walbd.archive.volume_commands import erase_history
 from walbd.model.compression import CompressionType
-from walbd.model.error import Refused, StorageFailure
+from walbd.model.error import BadState, Refused, StorageFailure
 from walbd.model.limits import LB_BYTES
 from walbd.model.snapshot import Snapshot
 from walbd.model.state import MetaState
@@ -75,7 +75,7 @@ async def receive_full_backup(archive: Archive, connection: Connection) -> None:
     if request.host_kind != PeerKind.STORAGE:
         raise Refused(f"bad host type:{request.host_kind}", "only a walb-storage makes full backups")
     volume = archive.volumes.get(request.volume)
-    volume.check(COMMAND)
+    _check_can_begin(volume)
     log = archive.log.of_connection(archive.settings.node_id, connection.peer_id)
     total_bytes = request.size_lb * LB_BYTES
     with (
@@ -96,6 +96,18 @@ async def receive_full_backup(archive: Archive, connection: Connection) -> None:
         change.commit()
         log.info(f"{COMMAND}:succeeded:{volume.name}:elapsed_time {archive.world.monotonic() - begin_sec:.3f} sec")
     await receiver.confirm()
+
+
+def _check_can_begin(volume: ArchiveVolume) -> None:
+    """Raises BadState. A backup whose last answer was lost is complete here and failed at the storage: the refusal of
+    its repetition says how to go on (servers.md section 8.3, F4)."""
+    try:
+        volume.check(COMMAND)
+    except BadState as error:
+        if volume.failure or volume.machine.state not in WITH_IMAGE:
+            raise
+        hint = f"it has a backup already; 'stop {volume.name}' and 'reset-vol {volume.name}' at the archive discard it"
+        raise BadState(error.message, hint) from error
 
 
 @contextlib.contextmanager

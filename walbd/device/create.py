@@ -103,7 +103,7 @@ def _name_on(ldev_path: str) -> str:
     except OSError as error:
         raise StorageFailure(f"cannot open {ldev_path}: {error.strerror}") from error
     try:
-        return read_super_sector(fd).name
+        return read_super_sector(fd, name=ldev_path).name
     finally:
         os.close(fd)
 

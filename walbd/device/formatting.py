@@ -24,7 +24,7 @@ def format_pair(ldev_path: str, ddev_path: str, name: str, pbs: int | None, *, i
         size_lb = device_size_bytes(ddev.fd) // LB_BYTES
         format_ldev(ldev.fd, size_lb, name, pbs=pbs, discard=is_discarded)
         os.fsync(ldev.fd)
-        sector = read_super_sector(ldev.fd)
+        sector = read_super_sector(ldev.fd, name=ldev_path)
     return [*super_sector_lines(sector), ""]
 
 

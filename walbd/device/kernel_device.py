@@ -54,7 +54,7 @@ class KernelDevice:
         fd = _open(self._log_node, 0)
         try:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)  # the driver writes beside the page cache
-            sector = read_super_sector(fd)
+            sector = read_super_sector(fd, name=str(self._log_node))
         finally:
             os.close(fd)
         return DeviceInfo(

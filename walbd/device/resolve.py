@@ -9,7 +9,7 @@ from walbd.device.control import CONTROL_SUFFIX
 from walbd.device.device import AdministeredDevice
 from walbd.device.kernel_device import NODE_FOLDER, KernelDevice
 from walbd.device.user_device import UserDevice
-from walbd.model.error import NotFound
+from walbd.model.error import InvalidArgument, NotFound
 from walbd.model.limits import check_device_name
 
 
@@ -22,6 +22,11 @@ def resolve_device(spec: str, socket_dir: Path | str) -> AdministeredDevice:
         if not _is_socket(path):
             raise NotFound(f"no walb device at {spec}", "is walb-device running?")
         return UserDevice(path)
+    if path.is_absolute() and path.parent != NODE_FOLDER:
+        raise InvalidArgument(
+            f"no walb device: {spec}",
+            f"write NAME, {NODE_FOLDER / 'NAME'} or the path of a control socket (*{CONTROL_SUFFIX})",
+        )
     name = check_device_name(path.name if path.parent == NODE_FOLDER else spec)
     control = Path(socket_dir) / f"{name}{CONTROL_SUFFIX}"
     if _is_socket(control):

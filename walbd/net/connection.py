@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from walbd.model.error import Corrupted, PeerUnreachable, ProtocolViolation, Refused, WalbError
+from walbd.model.error import Cancelled, Corrupted, PeerUnreachable, ProtocolViolation, Refused, WalbError
 from walbd.net.frame import Frame, FrameReceiver, FrameType, encode
 from walbd.net.messages import ErrorText
 from walbd.net.tasks import run_to_end
@@ -213,6 +213,8 @@ class Connection:
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Closes; a failure that is ours is told to the peer."""
-        if error is not None and not isinstance(error, Refused | PeerUnreachable):
+        if isinstance(error, asyncio.CancelledError):
+            await self.send_error(Cancelled(f"{self.command} was ended by a stop or shutdown of the other side"))
+        elif error is not None and not isinstance(error, Refused | PeerUnreachable):
             await self.send_error(error)
         self.close()

@@ -43,11 +43,12 @@ class ControlRequest:
 
     async def accept(self) -> None:
         """Tells the client that the work has been started. A client that does not wait is let go here; what the handler
-        returns or raises afterwards concerns only the server's log."""
+        returns or raises afterwards concerns only the server's log. The work goes on also when the client has gone."""
         self.is_accepted = True
-        await self._connection.send(FrameType.ACCEPT)
-        if not self.wait:
-            await self._connection.end()
+        with contextlib.suppress(PeerUnreachable):
+            await self._connection.send(FrameType.ACCEPT)
+            if not self.wait:
+                await self._connection.end()
 
     def progress(self, done: int, total: int, unit: str, phase: str = "") -> None:
         """Notes how far the work has come (total 0: not known); a waiting client is told now and then. May be called

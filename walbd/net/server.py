@@ -127,7 +127,10 @@ class Server:
     def _find(self, hello: Hello) -> Conversation:
         conversation = self._conversations.get(hello.command)
         if conversation is None:
-            raise Refused(f"bad protocol:{hello.command}:{hello.node_id}", f"a {self._me.kind} has no such command")
+            raise Refused(
+                f"bad protocol:{hello.command}:{hello.node_id}",
+                f"walb-{self._me.kind} has no such command; ask another kind of server",
+            )
         return conversation
 
     @contextlib.contextmanager

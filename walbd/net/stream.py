@@ -20,6 +20,8 @@ from walbd.net.tasks import ended, wait_ended
 CHUNK_BYTES = 1 << 20
 # Receive buffers have this much room besides, for a table before the data.
 SLACK_BYTES = 16 << 10
+# One or two are being worked on while the others fill.
+RECEIVE_BUFFERS = 4
 # When sending fails, the reason the peer gave is on the way or it never comes.
 REASON_SEC = 1.0
 
@@ -67,6 +69,17 @@ class Acknowledgement:
         if self.task.done():
             self.task.result()
             raise ProtocolViolation(f"{self._connection} acknowledged data before their end")
+
+    async def unless_done(self, pause: Awaitable[None]) -> None:
+        """A pause of the sender, ended early when the receiver has something to say."""
+        pausing = asyncio.ensure_future(pause)
+        try:
+            await asyncio.wait([pausing, self.task], return_when=asyncio.FIRST_COMPLETED)
+            if pausing.done():
+                pausing.result()
+        finally:
+            pausing.cancel()
+            await wait_ended([pausing])
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +131,7 @@ async def send_data(
             total += amount
             hooks.progress(total)
             if hooks.pace:
-                await hooks.pace(amount)
+                await ack.unless_done(hooks.pace(amount))
     finally:
         await wait_ended(ahead)
 
@@ -143,34 +156,78 @@ async def send_bytes(connection: Connection, ack: Acknowledgement, read: Read, h
     await send_data(connection, ack, fill, [DataBuffer(CHUNK_BYTES), DataBuffer(CHUNK_BYTES)], hooks)
 
 
+class _Consumer:
+    """Works on received frames in threads, in order. What has come while it was busy is its next piece of work, so that
+    a fast sender costs few changes of threads."""
+
+    def __init__(self, connection: Connection, consume: Consume, hooks: Hooks) -> None:
+        self._connection = connection
+        self._consume = consume
+        self._hooks = hooks
+        self._free = [memoryview(bytearray(CHUNK_BYTES + SLACK_BYTES)) for _ in range(RECEIVE_BUFFERS)]
+        self._waiting: list[tuple[Frame, memoryview]] = []
+        self._busy: list[tuple[Frame, memoryview]] = []
+        self._working: asyncio.Task[int] | None = None
+        self._total = 0
+
+    async def room(self) -> memoryview:
+        """A buffer for the next payload; waits until one is free. Raises what the work so far has raised."""
+        while not self._free or (self._working and self._working.done()):
+            await self._next_piece()
+        return self._free[-1]
+
+    async def take(self, frame: Frame) -> None:
+        """A DATA frame, received into `room()` unless it was too large for that."""
+        buffer = self._free.pop()
+        self._waiting.append((frame, buffer if len(buffer) >= len(frame.payload) else frame.payload))
+        if self._working is None:
+            await self._next_piece()
+
+    async def finish(self) -> None:
+        """Returns when everything is consumed."""
+        while self._working or self._waiting:
+            await self._next_piece()
+
+    async def abandon(self) -> None:
+        """Waits for the piece at work, whatever becomes of it: it uses our buffers."""
+        if self._working:
+            await wait_ended([self._working])
+
+    async def _next_piece(self) -> None:
+        """Waits for the piece at work and begins the next one."""
+        if self._working:
+            self._total += await ended(self._working)
+            self._working = None
+            self._free += [buffer for _, buffer in self._busy]
+            self._hooks.progress(self._total)
+            self._hooks.check(self._connection)
+        self._busy, self._waiting = self._waiting, []
+        if self._busy:
+            self._working = asyncio.create_task(self._connection.world.run(self._work))
+
+    def _work(self) -> int:
+        total = 0
+        for frame, _ in self._busy:
+            frame.verify()
+            total += self._consume(frame.payload)
+        return total
+
+
 async def receive_data(connection: Connection, consume: Consume, hooks: Hooks) -> Frame:
     """Receives DATA frames, hands each payload, verified, to `consume` in order, and returns the END frame when all is
     consumed. Raises what `consume` raises, and as Connection.recv."""
-    buffers = [memoryview(bytearray(CHUNK_BYTES + SLACK_BYTES)) for _ in range(2)]
-    working: asyncio.Task[int] | None = None
-    total = 0
-
-    def work(frame: Frame) -> int:
-        frame.verify()
-        return consume(frame.payload)
-
+    consumer = _Consumer(connection, consume, hooks)
     try:
         while True:
-            frame = await connection.recv_unverified(FrameType.DATA, FrameType.END, data_buffer=buffers[0])
-            if working:
-                total += await ended(working)
-                working = None
-                hooks.progress(total)
+            room = await consumer.room()
+            frame = await connection.recv_unverified(FrameType.DATA, FrameType.END, data_buffer=room)
             hooks.check(connection)
             if frame.type is FrameType.END:
+                await consumer.finish()
                 return frame
-            if len(frame.payload) > len(buffers[0]):
-                buffers[0] = frame.payload  # a larger one was made for it
-            working = asyncio.create_task(connection.world.run(work, frame))
-            buffers.reverse()
+            await consumer.take(frame)
     finally:
-        if working:
-            await wait_ended([working])
+        await consumer.abandon()
 
 
 async def receive_bytes(

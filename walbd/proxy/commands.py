@@ -101,7 +101,7 @@ class ProxyCommands:
         volume = self._volume(given.volume())
         pending = volume.request_stop(mode)
         if mode is StopMode.EMPTY:
-            volume.push_tasks()
+            volume.retry_now(list(volume.queues.values()))
         await request.accept()
         await volume.complete_stop(pending)
         return None
@@ -120,12 +120,7 @@ class ProxyCommands:
         return None
 
     def _kick_volume(self, volume: ProxyVolume, archive: str) -> None:
-        queues = [volume.queue(archive)] if archive else list(volume.queues.values())
-        for queue in queues:
-            queue.clear_error()
-        names = {queue.name for queue in queues}
-        volume.push_tasks()
-        self._context.queue.kick(lambda key: key.volume == volume.name and key.archive in names)
+        volume.retry_now([volume.queue(archive)] if archive else list(volume.queues.values()))
 
     async def _get_is_wdiff_send_error(self, params: list[str]) -> Sequence[str]:
         given = Parameters(params, 2, 2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from walbd.net.connection import Timing
 from walbd.net.handshake import Identity
+from walbd.proxy.archives import LostArchives
 from walbd.proxy.options import ProxySettings
 from walbd.server.background import BackgroundQueue
 from walbd.server.runtime import Runtime
@@ -37,3 +38,4 @@ class Context:
     volumes: VolumeTable[ProxyVolume]
     works: WorkTable
     queue: BackgroundQueue[SendKey]
+    lost_archives: LostArchives

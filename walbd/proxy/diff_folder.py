@@ -12,11 +12,19 @@ from pathlib import Path
 
 from walbd.model.diff import Diff
 from walbd.model.diff_set import DiffSet
-from walbd.model.error import InvalidArgument, StorageFailure
+from walbd.model.error import InvalidArgument, StorageFailure, WalbError
 from walbd.server.log import Log
-from walbd.world.files import Files
+from walbd.world.files import FOLDER_MODE, Files
 
 SUFFIX = ".wdiff"
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those above that are missing. Raises StorageFailure."""
+    try:
+        path.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailure(f"cannot create {path}: {error.strerror}") from error
 
 
 class DiffFolder:
@@ -27,10 +35,15 @@ class DiffFolder:
         self.path = path
         self.diffs = DiffSet()
 
-    def load(self, log: Log) -> None:
-        """Reads the folder. A name that is no diff, or a second file of one diff, is left alone and reported (W1, W6).
-        Blocks; raises StorageFailure."""
+    def load(self, log: Log) -> list[Path]:
+        """Reads the folder, which is made when a crash or an accident has left it out. A name that is no diff, or a
+        second file of one diff, is left alone and reported (W1, W6); returns the latter. Blocks; raises
+        StorageFailure."""
+        if not self.path.exists():
+            log.warning("made a missing directory", self.path)
+            make_folder(self.path)
         self.diffs = DiffSet()
+        second_files = []
         try:
             names = sorted(entry.name for entry in os.scandir(self.path) if entry.is_file(follow_symlinks=False))
         except OSError as error:
@@ -45,8 +58,10 @@ class DiffFolder:
                 continue
             if diff in self.diffs:
                 log.warning("ignored a second file of one diff", self.path / name)
+                second_files.append(self.path / name)
                 continue
             self.diffs.add(self.sized(diff))
+        return second_files
 
     def file(self, diff: Diff) -> Path:
         """Where the diff lies."""
@@ -71,21 +86,37 @@ class DiffFolder:
             self.diffs.remove(diff)
         return found
 
+    def missing(self, diffs: Iterable[Diff]) -> list[Diff]:
+        """Those whose files are gone; blocks."""
+        return [diff for diff in diffs if not self.file(diff).exists()]
+
+    def without(self, diffs: Iterable[Diff]) -> list[Diff]:
+        """Those that are not in the set."""
+        return [diff for diff in diffs if diff not in self.diffs]
+
     def forget_sent(self, diffs: Iterable[Diff]) -> list[Diff]:
         """As `forget`, except for diffs that were replaced while they were being sent: those stay."""
         return self.forget([diff for diff in diffs if self.diffs.get(diff) is diff])
 
     def link_files(self, source: DiffFolder, diffs: Iterable[Diff], replaced: Iterable[Diff]) -> None:
-        """Makes hard links to files of another folder, durably, in the place of the replaced ones; blocks."""
+        """Makes hard links to files of another folder, durably, in the place of the replaced ones. When that fails, no
+        link is left: two files of one diff would be. Blocks."""
+        new = list(diffs)
         self.unlink_files(replaced)
-        for diff in diffs:
-            target = self.file(diff)
-            try:
-                target.unlink(missing_ok=True)
-                os.link(source.file(diff), target)
-            except OSError as error:
-                raise StorageFailure(f"cannot link {target}: {error.strerror}") from error
-        self.files.sync_folder(self.path)
+        try:
+            for diff in new:
+                self._link(source.file(diff), self.file(diff))
+            self.files.sync_folder(self.path)
+        except WalbError:
+            self.unlink_files(new)
+            raise
+
+    def _link(self, source: Path, target: Path) -> None:
+        try:
+            target.unlink(missing_ok=True)
+            os.link(source, target)
+        except OSError as error:
+            raise StorageFailure(f"cannot link {target}: {error.strerror}") from error
 
     def unlink_files(self, diffs: Iterable[Diff]) -> None:
         """Removes files; blocks. Not synced: one that reappears after a crash is sent again and found to be too old."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
+from walbd.model.address import Address
 from walbd.net.connection import Connection
 from walbd.net.server import Handler
 from walbd.net.wlog_transfer import COMMAND as WLOG_TRANSFER
+from walbd.proxy.archives import LostArchives
 from walbd.proxy.commands import ProxyCommands
 from walbd.proxy.context import Context, SendKey
 from walbd.proxy.options import ProxySettings
@@ -27,11 +30,15 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
     """Turns logs into wdiffs and forwards them to every archive."""
 
     kind = "proxy"
+    _archive_checks: asyncio.Task[None] | None = None
 
     @cached_property
     def context(self) -> Context:
         """What volumes, queue and commands share."""
         settings, runtime = self.settings, self.runtime
+        queue = BackgroundQueue(
+            runtime, self._run_task, settings.max_background, settings.min_delay_sec, settings.max_delay_sec
+        )
         return Context(
             runtime,
             settings,
@@ -40,10 +47,17 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
             self.base_dir,
             self.volumes,
             self.works,
-            BackgroundQueue(
-                runtime, self._run_task, settings.max_background, settings.min_delay_sec, settings.max_delay_sec
-            ),
+            queue,
+            LostArchives(runtime, self.identity, self._on_archive_return),
         )
+
+    def _on_archive_return(self, address: Address) -> None:
+        def is_meant(key: SendKey) -> bool:
+            volume = self.volumes.find(key.volume)
+            queue = volume.queues.get(key.archive) if volume else None
+            return queue is not None and queue.info.address == address
+
+        self.context.queue.kick(is_meant)
 
     async def _run_task(self, key: SendKey) -> Outcome:
         return await run_task(self.context, key)
@@ -57,8 +71,11 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
             if volume.state == STARTED:
                 volume.push_tasks()
         self.context.queue.start()
+        self._archive_checks = asyncio.create_task(self.context.lost_archives.run())
 
     async def end_service(self) -> None:
+        if self._archive_checks:
+            self._archive_checks.cancel()
         await self.context.queue.close()
 
     def command_table(self) -> Mapping[str, Command]:

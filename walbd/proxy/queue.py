@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from walbd.model.archive_info import ArchiveInfo
 from walbd.proxy.diff_folder import DiffFolder
@@ -19,8 +20,14 @@ class ArchiveQueue:
     last_sent: int = 0
     # When the archive began to refuse, 0 = it does not.
     refused_since: int = 0
+    # Held while files of the queue are linked or removed: a file of the same name may come while an old one goes.
+    files_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def clear_error(self) -> None:
-        """Sending may be tried again."""
+        """An operator has sending tried again, as if nothing had failed."""
         self.is_send_error = False
         self.refused_since = 0
+
+    def retry_for_new_log(self) -> None:
+        """New log is worth a try; the time since the archive began to refuse goes on (W24)."""
+        self.is_send_error = False

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 
-from walbd.model.error import BadState, Corrupted
+from walbd.model.diff import Diff
+from walbd.model.error import BadState, Corrupted, StorageFailure, WalbError
 from walbd.net.connection import Connection
 from walbd.net.stream import Hooks
+from walbd.net.tasks import run_to_end
 from walbd.net.wlog_transfer import WlogEnd, WlogReceiver, WlogRequest
 from walbd.proxy.context import Context
 from walbd.proxy.states import STARTED, WLOG_RECV
 from walbd.proxy.volume import ProxyVolume
-from walbd.server.tasks import Slots
+from walbd.server.interrupt import unless_cancelled
+from walbd.server.tasks import Slots, Work
 from walbd.wdiff.indexed import LogToIndexedWdiff
+from walbd.world.files import NewFile
 
+KIND = "wlog-transfer"
 MIB_BYTES = 1 << 20
 
 
@@ -24,38 +29,68 @@ async def serve_wlog_transfer(context: Context, connection: Connection) -> None:
     request = await receiver.receive_request()
     volume = context.volumes.get(request.volume)
     volume.check("wlog-transfer")
+    volume.check_has_archives()
     world = context.runtime.world
-    await world.run(check_space, volume, request)
     with (
-        context.works.begin("wlog-transfer", volume.name, Slots.RECEIVE, volume.is_cancelled) as work,
+        context.works.begin(KIND, volume.name, Slots.RECEIVE, volume.is_cancelled, request.max_log_bytes) as work,
         volume.machine.begin(WLOG_RECV) as change,
     ):
+        await world.run(check_space, volume, _bytes_to_come(context))
         await receiver.accept()
-        new = await world.run(volume.folder.files.new_file, volume.received.path)
+        new = await run_to_end(world, volume.folder.files.new_file, volume.received.path)
         try:
-            converter = LogToIndexedWdiff(new.fd, request.uuid, request.pbs, request.salt, request.begin_lsid)
-            hooks = Hooks(work.set_done, volume.is_cancelled)
-            end = await receiver.receive_log(converter.feed, hooks)
-            await world.run(_finish, volume, converter, end)
-            await world.run(new.commit, end.diff.file_name)
+            end = await unless_cancelled(
+                context.runtime.changes,
+                volume.is_cancelled,
+                f"{volume.name}:{KIND}",
+                _receive(volume, receiver, request, new, work),
+            )
+            await run_to_end(world, _commit, volume, new, end.diff)
             await volume.take_received(end.diff)
         finally:
-            await world.run(new.discard)
+            await run_to_end(world, new.discard)
         await volume.grow(request.size_lb)
         volume.last_wlog_received = world.now()
         # Before the acknowledgement, so that the storage's next transfer does not meet WlogRecv.
         change.commit(STARTED)
     for queue in volume.queues.values():
-        queue.clear_error()
+        queue.retry_for_new_log()
     volume.push_tasks(honours_delay=True)
     await receiver.confirm()
 
 
-def check_space(volume: ProxyVolume, request: WlogRequest) -> None:
-    """Refuses a log that the file system may have no room for; the storage then asks its next proxy."""
-    stat = os.statvfs(volume.folder.path)
+async def _receive(
+    volume: ProxyVolume, receiver: WlogReceiver, request: WlogRequest, new: NewFile, work: Work
+) -> WlogEnd:
+    """The log as a complete wdiff in the new file, not yet durable."""
+    converter = LogToIndexedWdiff(new.fd, request.uuid, request.pbs, request.salt, request.begin_lsid)
+    end = await receiver.receive_log(converter.feed, Hooks(work.set_done, volume.is_cancelled))
+    await run_to_end(volume.runtime.world, _finish, volume, converter, end)
+    return end
+
+
+def _commit(volume: ProxyVolume, new: NewFile, diff: Diff) -> None:
+    """Makes the new file a diff in `received`, or nothing."""
+    try:
+        new.commit(diff.file_name)
+    except WalbError:
+        volume.received.unlink_files([diff])
+        raise
+
+
+def _bytes_to_come(context: Context) -> int:
+    """What the transfers that run may still bring."""
+    return sum(max(0, work.total - work.done) for work in context.works.running() if work.kind == KIND)
+
+
+def check_space(volume: ProxyVolume, needed_bytes: int) -> None:
+    """Refuses a log that the file system may have no room for; the storage then asks its next proxy. Blocks."""
+    try:
+        stat = os.statvfs(volume.folder.path)
+    except OSError as error:
+        raise StorageFailure(f"cannot examine {volume.folder.path}: {error.strerror}") from error
     available_mib = stat.f_bavail * stat.f_frsize // MIB_BYTES
-    needed_mib = request.max_log_bytes // MIB_BYTES + 1
+    needed_mib = needed_bytes // MIB_BYTES + 1
     if available_mib < needed_mib:
         raise BadState(
             f"Not enough available disk space:{available_mib}:{needed_mib}", f"make room in {volume.folder.path}"

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from walbd.model.algebra import merge_all
 from walbd.model.diff import Diff
-from walbd.model.error import BadState, Refused
+from walbd.model.error import BadState, NotFound, PeerUnreachable, Refused
 from walbd.model.selection import to_send
 from walbd.net.client import connect
 from walbd.net.messages import PeerKind
 from walbd.net.stream import Hooks
+from walbd.net.tasks import run_to_end
 from walbd.net.wdiff_transfer import COMMAND, Answer, WdiffRequest, WdiffSender
 from walbd.proxy.context import Context, SendKey
 from walbd.proxy.queue import ArchiveQueue
 from walbd.proxy.states import SENDING
 from walbd.proxy.volume import ProxyVolume
 from walbd.server.background import Again, Outcome, Retry
+from walbd.server.interrupt import unless_cancelled
 from walbd.server.stop_state import StopState
 from walbd.wdiff.merge import Merger
 from walbd.wdiff.reader import wdiff_header
 
 MIB_BYTES = 1 << 20
+# How long a task waits for a stop to succeed or fail.
+STOPPING_SEC = 1.0
 # A diff has no use for the archive any more: forget it and go on.
 OBSOLETE = (Answer.TOO_OLD_DIFF, Answer.DIFFERENT_UUID)
 # The archive will take the diff some day: never give up.
@@ -34,7 +38,8 @@ async def run_task(context: Context, key: SendKey) -> Outcome:
     if volume is None or volume.failure or key.archive not in volume.queues:
         return None
     if volume.stop_state not in (StopState.NOT_STOPPING, StopState.WAITING_FOR_EMPTY):
-        return None
+        # A stop that succeeds drops this task; one that fails must not leave the queue without it.
+        return Again(STOPPING_SEC)
     if volume.machine.state not in SENDING:
         return None
     queue = volume.queues[key.archive]
@@ -43,17 +48,27 @@ async def run_task(context: Context, key: SendKey) -> Outcome:
 
 
 async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
-    settings, world = volume.context.settings, volume.runtime.world
+    settings, runtime = volume.context.settings, volume.runtime
     chosen = to_send(queue.folder.diffs, settings.max_wdiff_send_mib * MIB_BYTES, settings.max_wdiff_send_files)
     if not chosen:
         return None
-    diffs, uuid = await world.run(_of_one_uuid, queue, chosen)
+    volume.context.lost_archives.check_reachable(queue.info.address)
+    try:
+        diffs, uuid = await runtime.world.run(_of_one_uuid, queue, chosen)
+    except NotFound:
+        missing = await runtime.world.run(queue.folder.missing, chosen)
+        if not queue.folder.forget_sent(missing):
+            raise
+        runtime.log.error("wdiffs are gone from the queue", volume.name, queue.name, *(d.file_name for d in missing))
+        return Again()
     merged = merge_all(diffs)
-    answer = await _offer(volume, queue, diffs, merged, uuid)
+    offer = _offer(volume, queue, diffs, merged, uuid)
+    answer = await unless_cancelled(runtime.changes, volume.is_cancelled, f"{volume.name}:{queue.name}", offer)
     if answer is Answer.ACCEPT or answer in OBSOLETE:
         if answer in OBSOLETE:
             volume.runtime.log.info("transferWdiffIfNecessary", answer, volume.name, merged)
-        await world.run(queue.folder.unlink_files, queue.folder.forget_sent(diffs))
+        async with queue.files_lock:
+            await run_to_end(runtime.world, queue.folder.unlink_files, queue.folder.forget_sent(diffs))
         queue.refused_since = 0
         return Again()
     return _after_refusal(volume, queue, answer, merged)
@@ -75,11 +90,19 @@ async def _offer(
     context, world = volume.context, volume.runtime.world
     request = WdiffRequest(PeerKind.PROXY, volume.name, uuid, max(volume.size_lb, 1), merged)
     try:
-        async with await connect(world, queue.info.address, COMMAND, context.me, context.timing) as connection:
+        connection = await connect(world, queue.info.address, COMMAND, context.me, context.timing)
+    except PeerUnreachable:
+        context.lost_archives.add(queue.info.address)
+        raise
+    except Refused as error:
+        return str(error)
+    try:
+        async with connection:
             sender = WdiffSender(connection)
             answer = await sender.ask(request)
             if answer is Answer.ACCEPT:
-                merger = await world.run(Merger, [queue.folder.file(diff) for diff in diffs], queue.info.compress)
+                paths = [queue.folder.file(diff) for diff in diffs]
+                merger = await run_to_end(world, Merger, paths, queue.info.compress)
                 if merger.uuid != uuid:
                     raise BadState(f"diffs of {volume.name} were replaced before they were sent to {queue.name}")
                 await sender.send_packs(merger.read, Hooks(cancelled=volume.is_cancelled))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from walbd.model.archive_info import ArchiveInfo
 from walbd.model.diff import Diff
-from walbd.model.error import AlreadyExists, NotFound, WalbError
+from walbd.model.error import AlreadyExists, BadState, NotFound, StorageFailure, WalbError
 from walbd.model.limits import check_archive_name
+from walbd.net.tasks import run_to_end
 from walbd.proxy import volume_files
 from walbd.proxy.context import Context, SendKey
 from walbd.proxy.queue import ArchiveQueue
@@ -44,14 +46,17 @@ class ProxyVolume(Volume):
     def load(self) -> None:
         """Reads the volume's files; blocks. Raises StorageFailure and Corrupted."""
         log = self.runtime.log
-        self.size_lb = volume_files.load_size_lb(self.folder)
+        self.size_lb = volume_files.load_size_lb(self.folder, log)
         for name in volume_files.archive_names(self.folder, log):
             info = volume_files.load_info(self.folder, name)
             queue = ArchiveQueue(name, info, volume_files.queue_folder(self.folder, name))
             queue.folder.load(log)
             self.queues[name] = queue
             self.actions.add(name)
-        self.received.load(log)
+        for second in self.received.load(log):
+            second.unlink(missing_ok=True)  # neither was acknowledged
+        for orphan in volume_files.queues_without_archive(self.folder):
+            log.warning("ignored the queue of an archive without information", self.name, orphan)
         swept = sum(self.folder.files.sweep_temporary(path) for path in self._folders())
         if swept:
             log.info(f"{self.name}:garbage collected tmp files", swept)
@@ -59,28 +64,39 @@ class ProxyVolume(Volume):
     def _folders(self) -> list[Path]:
         return [self.folder.path, self.received.path, *(queue.folder.path for queue in self.queues.values())]
 
-    async def distribute(self) -> None:
+    async def distribute(self, new: Diff | None = None) -> None:
         """Links everything received into every queue and forgets it in `received`. When it returns, each queue is
-        durable (W11). A diff of the same identity in a queue is replaced: it is an earlier transfer of the same range,
-        or belongs to a log that was cleared since."""
-        run, diffs = self.runtime.world.run, list(self.received.diffs)
-        if not diffs:
+        durable (W11).
+
+        `new` replaces a diff of the same identity in a queue: that is an earlier transfer of the same range, or belongs
+        to a log that was cleared since. What an interruption has left in `received` does not: the queue's may be the
+        newer one, and the storage was not told that we have the other."""
+        world, diffs = self.runtime.world, list(self.received.diffs)
+        if not diffs or not self.queues:
             return
         for queue in self.queues.values():
-            # Out of the set first, so that sending does not choose a file that is being replaced.
-            replaced = queue.folder.forget(diffs)
-            await run(queue.folder.link_files, self.received, diffs, replaced)
-            queue.folder.note(diffs)
+            async with queue.files_lock:
+                # Out of the set first, so that sending does not choose a file that is being replaced.
+                replaced = queue.folder.forget([new] if new else [])
+                missing = queue.folder.without(diffs)
+                await run_to_end(world, queue.folder.link_files, self.received, missing, replaced)
+                queue.folder.note(missing)
         self.received.forget(diffs)
-        await run(self.received.unlink_files, diffs)
+        await run_to_end(world, self.received.unlink_files, diffs)
 
     async def take_received(self, diff: Diff) -> None:
         """A wdiff was committed in `received`: puts it into the queues."""
-        sized = await self.runtime.world.run(self.received.sized, diff)
+        world = self.runtime.world
+        sized = await run_to_end(world, self.received.sized, diff)
         replaced = [old for old in self.received.forget([diff]) if old.file_name != diff.file_name]
-        await self.runtime.world.run(self.received.unlink_files, replaced)
+        await run_to_end(world, self.received.unlink_files, replaced)
         self.received.note([sized])
-        await self.distribute()
+        await self.distribute(sized)
+
+    def check_has_archives(self) -> None:
+        """Raises BadState: log that goes to no archive would be lost."""
+        if not self.queues:
+            raise BadState(f"no archive is known:{self.name}", f"stop it and use 'archive-info add {self.name} ...'")
 
     def queue(self, archive: str) -> ArchiveQueue:
         """Raises NotFound."""
@@ -95,15 +111,24 @@ class ProxyVolume(Volume):
             delay_sec = queue.info.delay_sec if honours_delay else 0
             self.context.queue.push(SendKey(self.name, name), delay_sec)
 
+    def retry_now(self, queues: Collection[ArchiveQueue]) -> None:
+        """An operator wants these sent: forgets what has failed before."""
+        for queue in queues:
+            queue.clear_error()
+            self.context.lost_archives.forget(queue.info.address)
+        names = {queue.name for queue in queues}
+        self.push_tasks()
+        self.context.queue.kick(lambda key: key.volume == self.name and key.archive in names)
+
     async def start(self) -> None:
         """Stopped -> Started."""
         self.check("start")
+        self.check_has_archives()
         with self.machine.begin(START) as change:
+            await self.distribute()
             await self.runtime.world.run(volume_files.save_state, self.folder, STARTED)
             change.commit()
-        for queue in self.queues.values():
-            queue.clear_error()
-        self.push_tasks()
+        self.retry_now(list(self.queues.values()))
 
     async def add_archive(self, name: str, info: ArchiveInfo) -> None:
         """Clear, Stopped -> Stopped. Raises AlreadyExists; nothing is changed then (W34)."""
@@ -122,22 +147,29 @@ class ProxyVolume(Volume):
     async def _save_archive(self, name: str, info: ArchiveInfo) -> None:
         run = self.runtime.world.run
         with self.machine.begin(ADD_ARCHIVE_INFO) as change:
-            if change.begin == CLEAR:
-                await run(self._create)
             if name in self.queues:
                 await run(volume_files.save_info, self.folder, name, info)
+                self.context.lost_archives.forget(self.queues[name].info.address)
                 self.queues[name].info = info
             else:
-                await run(volume_files.add_info, self.folder, name, info)
-                self.queues[name] = ArchiveQueue(name, info, volume_files.queue_folder(self.folder, name))
+                await run(self._create if change.begin == CLEAR else self._add, name, info)
+                queue = ArchiveQueue(name, info, volume_files.queue_folder(self.folder, name))
+                await run(queue.folder.load, self.runtime.log)
+                self.queues[name] = queue
                 self.actions.add(name)
             change.commit()
         self.context.volumes.add(self)
 
-    def _create(self) -> None:
+    def _add(self, name: str, info: ArchiveInfo) -> None:
+        volume_files.add_info(self.folder, name, info)
+
+    def _create(self, name: str, info: ArchiveInfo) -> None:
+        """The whole volume with its first archive, or nothing."""
+
         def fill(folder: VolumeFolder) -> None:
             volume_files.fill(folder)
             volume_files.save_state(folder, STOPPED)
+            volume_files.add_info(folder, name, info)
 
         create_folder(self.folder.files, self.folder.path, fill)
 
@@ -154,7 +186,7 @@ class ProxyVolume(Volume):
                 await self._remove()
             else:
                 await self.runtime.world.run(volume_files.delete_info, self.folder, name)
-            del self.queues[name]
+            self.context.lost_archives.forget(self.queues.pop(name).info.address)
             self.actions.remove(name)
             change.commit(CLEAR if is_last else STOPPED)
         if is_last:
@@ -185,8 +217,9 @@ class ProxyVolume(Volume):
         return WAIT_FOR_EMPTY if mode is StopMode.EMPTY else STOP
 
     async def end_service(self, mode: StopMode) -> None:
-        self.context.queue.drop(lambda key: key.volume == self.name)
+        # The state first: a volume that cannot be stopped goes on sending.
         await self.runtime.world.run(volume_files.save_state, self.folder, STOPPED)
+        self.context.queue.drop(lambda key: key.volume == self.name)
 
 
 async def load_volume(context: Context, name: str) -> ProxyVolume:
@@ -195,11 +228,12 @@ async def load_volume(context: Context, name: str) -> ProxyVolume:
     run = context.runtime.world.run
     volume = ProxyVolume(name, context, STOPPED)
     try:
-        is_started = await run(volume_files.load_is_started, volume.folder) and not context.settings.is_stopped
-        volume = ProxyVolume(name, context, STARTED if is_started else STOPPED)
+        was_started = await run(volume_files.load_is_started, volume.folder, context.runtime.log)
+        volume = ProxyVolume(name, context, STOPPED if context.settings.is_stopped or not was_started else STARTED)
         await run(volume.load)
         await volume.distribute()
-    except WalbError as error:
-        remedy = f"restore the files of {volume.folder.path} and restart, or remove it and use archive-info add"
+    except (WalbError, OSError) as caught:
+        error = caught if isinstance(caught, WalbError) else StorageFailure(f"cannot read volume {name}: {caught}")
+        remedy = f"repair {volume.folder.path} and restart; wdiffs that were not sent yet lie in its directory sendto"
         volume.mark_failed(type(error)(error.message, error.hint or remedy))
     return volume

@@ -1,23 +1,21 @@
 """The files of a proxy volume (snapshot-model.md section 15): `size`, `NAME.archive`, `received/`, `sendto/NAME/`.
 
 All functions block. Adding an archive makes its folder first and `NAME.archive` last, deleting goes the other way
-round: a crash leaves at most a folder that no archive owns, which the next add removes (W10). `state` is ours: a volume
+round: a crash leaves at most a folder that no archive owns, which the next add adopts (W10). `state` is ours: a volume
 that the operator has stopped stays stopped over a restart (W33); the reference ignores the file.
 """
 
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from walbd.model.archive_info import ArchiveInfo
-from walbd.model.error import InvalidArgument, StorageFailure
+from walbd.model.error import Corrupted, InvalidArgument, WalbError
 from walbd.model.limits import check_archive_name
-from walbd.proxy.diff_folder import DiffFolder
+from walbd.proxy.diff_folder import DiffFolder, make_folder
 from walbd.proxy.states import STARTED, STOPPED
 from walbd.server.log import Log
 from walbd.server.volume_files import VolumeFolder
-from walbd.world.files import FOLDER_MODE
 
 SIZE = "size"
 STATE = "state"
@@ -29,13 +27,18 @@ INFO_SUFFIX = ".archive"
 def fill(folder: VolumeFolder) -> None:
     """The files of a new volume without archives."""
     folder.save_u64(SIZE, 0)
-    _make_folder(folder.path / RECEIVED)
-    _make_folder(folder.path / SENDTO)
+    make_folder(folder.path / RECEIVED)
+    make_folder(folder.path / SENDTO)
 
 
-def load_size_lb(folder: VolumeFolder) -> int:
-    """The largest volume size a storage has reported, in logical blocks."""
-    return folder.load_u64(SIZE)
+def load_size_lb(folder: VolumeFolder, log: Log) -> int:
+    """The largest volume size a storage has reported, in logical blocks; 0 when the file is lost: the next storage
+    tells it again."""
+    try:
+        return folder.load_u64(SIZE)
+    except WalbError as error:
+        log.warning("size of the volume is not known", error)
+        return 0
 
 
 def save_size_lb(folder: VolumeFolder, size_lb: int) -> None:
@@ -43,9 +46,16 @@ def save_size_lb(folder: VolumeFolder, size_lb: int) -> None:
     folder.save_u64(SIZE, size_lb)
 
 
-def load_is_started(folder: VolumeFolder) -> bool:
-    """Whether the volume runs; a directory without the file, as the reference leaves it, does."""
-    return not folder.exists(STATE) or folder.load_state(frozenset((STARTED, STOPPED))) == STARTED
+def load_is_started(folder: VolumeFolder, log: Log) -> bool:
+    """Whether the volume runs; a directory without the file, as the reference leaves it, does, and one where the file
+    cannot be understood: a backup that goes on is the lesser evil."""
+    if not folder.exists(STATE):
+        return True
+    try:
+        return folder.load_state(frozenset((STARTED, STOPPED))) == STARTED
+    except Corrupted as error:
+        log.warning("state of the volume is not known, it is started", error)
+        return True
 
 
 def save_state(folder: VolumeFolder, state: str) -> None:
@@ -64,18 +74,25 @@ def archive_names(folder: VolumeFolder, log: Log) -> list[str]:
     return names
 
 
+def queues_without_archive(folder: VolumeFolder) -> list[str]:
+    """Names of the folders in `sendto` that belong to no archive."""
+    sendto = folder.path / SENDTO
+    names = sorted(path.name for path in sendto.iterdir()) if sendto.is_dir() else []
+    return [name for name in names if not folder.exists(name + INFO_SUFFIX)]
+
+
 def load_info(folder: VolumeFolder, name: str) -> ArchiveInfo:
     """How an archive is reached."""
     return folder.load_record(name + INFO_SUFFIX, ArchiveInfo)
 
 
 def add_info(folder: VolumeFolder, name: str, info: ArchiveInfo) -> None:
-    """Adds an archive with an empty queue."""
+    """Adds an archive. A queue that is there already, without an owner, is adopted: only a crash or an accident leaves
+    one, and what the archive does not want of it, it refuses."""
     sendto = folder.path / SENDTO
-    _make_folder(sendto)
-    shutil.rmtree(sendto / name, ignore_errors=True)
-    _make_folder(sendto / name)
+    make_folder(sendto / name)
     folder.files.sync_folder(sendto)
+    folder.files.sync_folder(folder.path)
     save_info(folder, name, info)
 
 
@@ -100,10 +117,3 @@ def received_folder(folder: VolumeFolder) -> DiffFolder:
 def queue_folder(folder: VolumeFolder, name: str) -> DiffFolder:
     """wdiffs that wait for an archive."""
     return DiffFolder(folder.files, folder.path / SENDTO / name)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(FOLDER_MODE, exist_ok=True)
-    except OSError as error:
-        raise StorageFailure(f"cannot create {path}: {error.strerror}") from error

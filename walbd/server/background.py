@@ -30,6 +30,9 @@ class Retry:
     """The task did not succeed and is to run again after a delay that doubles with each failure."""
 
 
+LEAST_REPEATED_DELAY_SEC = 1.0
+"""A delay of 0 holds for the first retry only: what fails again and again must not fill the log and the processor."""
+
 Outcome = Again | Retry | None
 """None: nothing is left to do for the key."""
 
@@ -176,7 +179,7 @@ class BackgroundQueue(Generic[K]):
             self._dropped.discard(key)
         elif isinstance(outcome, Retry):
             delay_sec = self._delays.get(key, self._min_delay_sec)
-            self._delays[key] = min(max(2 * delay_sec, 1.0), self._max_delay_sec)
+            self._delays[key] = max(min(2 * delay_sec, self._max_delay_sec), LEAST_REPEATED_DELAY_SEC)
             self.push_force(key, delay_sec)
             self._waiting[key].is_retry = True
         else:

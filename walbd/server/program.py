@@ -74,6 +74,7 @@ def _run(daemon_class: type[Daemon[S, V]], settings: S) -> int:
             log.info("removed interrupted directories", base.swept)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             ended = runner.run(_serve(daemon_class, settings, world, log, base))
+            log.write_suppressed(everything=True)
             log.info(f"shutdown {banner(daemon_class.kind)}")
             if not ended:
                 _abandon(log)

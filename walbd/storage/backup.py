@@ -16,9 +16,10 @@ from walbd.net.full_backup import COMMAND, FullBackupRequest, FullBackupSender, 
 from walbd.net.image_chunk import Compress
 from walbd.net.messages import PeerKind
 from walbd.net.stream import Hooks
+from walbd.server.interrupt import unless_cancelled
 from walbd.server.tasks import Slots, Work
 from walbd.storage.scan_rate import ScanRate
-from walbd.storage.states import FULL_SYNC, START_TARGET, STOPPED, TARGET
+from walbd.storage.states import FULL_SYNC, MONITORED, START_TARGET, STOPPED, TARGET
 from walbd.storage.volume import StorageVolume
 from walbd.wdiff.codec import compress
 
@@ -28,29 +29,42 @@ async def full_backup(volume: StorageVolume, request: ControlRequest, bulk_bytes
     the volume in SyncReady; the log was reset then, and the next backup resets it again."""
     context = volume.context
     volume.check("full-bkp")
-    with (
-        context.works.begin("full-bkp", volume.name, Slots.FOREGROUND, volume.is_cancelled) as work,
-        volume.machine.begin(FULL_SYNC) as change,
-    ):
-        info = await volume.device().info()
-        world = context.runtime.world
-        async with await connect(world, context.settings.archive, COMMAND, context.me, context.timing) as connection:
-            backup = FullBackupRequest(
-                PeerKind.STORAGE,
-                volume.name,
-                info.size_lb,
-                world.now(),
-                bulk_bytes,
-                context.settings.sync_compress,
-            )
-            sender = FullBackupSender(connection, backup)
-            await _ask(sender, connection)
-            await request.accept()
-            await _run(volume, sender, backup, work, request)
-        await volume.save_state(STOPPED)
-        change.commit(STOPPED)
-    await _become_target(volume)
-    context.runtime.log.info(COMMAND, "succeeded", volume.name, connection.peer_id)
+    try:
+        with (
+            context.works.begin("full-bkp", volume.name, Slots.FOREGROUND, volume.is_cancelled) as work,
+            volume.machine.begin(FULL_SYNC) as change,
+        ):
+            what = f"{volume.name}:full-bkp"
+            steps = _converse(volume, request, bulk_bytes, work)
+            archive_id = await unless_cancelled(context.runtime.changes, volume.is_cancelled, what, steps)
+            await volume.save_state(STOPPED)
+            change.commit(STOPPED)
+        await _become_target(volume)
+    except BaseException:
+        if volume.machine.state not in MONITORED:
+            volume.stop_service()
+        raise
+    context.runtime.log.info(COMMAND, "succeeded", volume.name, archive_id)
+
+
+async def _converse(volume: StorageVolume, request: ControlRequest, bulk_bytes: int, work: Work) -> str:
+    """The conversation with the archive; returns its id when it has recorded the image."""
+    context, world = volume.context, volume.runtime.world
+    info = await volume.device().info()
+    async with await connect(world, context.settings.archive, COMMAND, context.me, context.timing) as connection:
+        backup = FullBackupRequest(
+            PeerKind.STORAGE,
+            volume.name,
+            info.size_lb,
+            world.now(),
+            bulk_bytes,
+            context.settings.sync_compress,
+        )
+        sender = FullBackupSender(connection, backup)
+        await _ask(sender, connection)
+        await request.accept()
+        await _run(volume, sender, backup, work, request)
+        return connection.peer_id
 
 
 async def _ask(sender: FullBackupSender, connection: Connection) -> None:
@@ -75,28 +89,24 @@ async def _run(
     await sender.send_log_uuid(volume.uuid)
     # From here on new writes are shipped while the image is being sent.
     volume.start_service()
+
+    def progress(done_bytes: int) -> None:
+        work.set_done(done_bytes)
+        request.progress(done_bytes, size_bytes, "bytes", "image")
+
+    rate = ScanRate(context.runtime.world, lambda: context.scan_limit.bytes_per_sec, volume.is_cancelled)
+    hooks = Hooks(progress, volume.is_cancelled, rate.pace)
+    fd = volume.device().open_data()
     try:
-
-        def progress(done_bytes: int) -> None:
-            work.set_done(done_bytes)
-            request.progress(done_bytes, size_bytes, "bytes", "image")
-
-        rate = ScanRate(context.runtime.world, lambda: context.scan_limit.bytes_per_sec, volume.is_cancelled)
-        hooks = Hooks(progress, volume.is_cancelled, rate.pace)
-        fd = volume.device().open_data()
-        try:
-            await sender.send_image(_reader(fd, volume.name), _compress(backup.compress), hooks)
-        finally:
-            os.close(fd)
-        info, lsids = await volume.check_log()
-        if info.is_overflow:
-            raise BadState(f"overflow:{volume.name}:{volume.path}", "make the log device larger and repeat the backup")
-        record = await volume.records.take(lsids.latest, volume.max_pb(info.pbs), is_mergeable=False)
-        context.queue.push(volume.name)
-        await sender.send_snapshot(Snapshot(gid_begin, record.gid))
-    except BaseException:
-        volume.stop_service()
-        raise
+        await sender.send_image(_reader(fd, volume.name), _compress(backup.compress), hooks)
+    finally:
+        os.close(fd)
+    info, end_lsid = await volume.durable_log()
+    if info.is_overflow:
+        raise BadState(f"overflow:{volume.name}:{volume.path}", "make the log device larger and repeat the backup")
+    record = await volume.records.take(end_lsid, volume.max_pb(info.pbs), is_mergeable=False)
+    context.queue.push(volume.name)
+    await sender.send_snapshot(Snapshot(gid_begin, record.gid))
 
 
 def _reader(fd: int, name: str) -> ReadAt:

@@ -116,7 +116,8 @@ class StorageCommands:
             await context.proxies.check_all()
         names = [volume.name for volume in context.volumes if not volume.failure and volume.machine.state in MONITORED]
         for name in names:
-            context.queue.push_force(name)
+            context.queue.push(name)
+        context.queue.kick()
         context.runtime.log.info("kick", len(names), ",".join(names))
         return None
 
@@ -139,6 +140,8 @@ class StorageCommands:
             return [await _log_usage_line(self._volume(params))]
         lines = []
         for volume in self._context.volumes:
+            if volume.failure:
+                continue
             try:
                 lines.append(await _log_usage_line(volume))
             except WalbError as error:

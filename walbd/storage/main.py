@@ -33,6 +33,9 @@ class StorageDaemon(Daemon[StorageSettings, StorageVolume]):
     def context(self) -> Context:
         """What volumes, queue and commands share."""
         settings, runtime = self.settings, self.runtime
+        queue = BackgroundQueue(
+            runtime, self._run_task, settings.max_background, settings.min_delay_sec, settings.max_delay_sec
+        )
         return Context(
             runtime,
             settings,
@@ -41,10 +44,8 @@ class StorageDaemon(Daemon[StorageSettings, StorageVolume]):
             self.base_dir,
             self.volumes,
             self.works,
-            ProxyList(runtime, self.identity, settings.proxies),
-            BackgroundQueue(
-                runtime, self._run_task, settings.max_background, settings.min_delay_sec, settings.max_delay_sec
-            ),
+            ProxyList(runtime, self.identity, settings.proxies, queue.kick),
+            queue,
             ScanLimit(settings.full_scan_bytes_per_sec),
         )
 
@@ -63,11 +64,13 @@ class StorageDaemon(Daemon[StorageSettings, StorageVolume]):
         self._proxy_checks = asyncio.create_task(self.context.proxies.run())
 
     async def end_service(self) -> None:
-        if self._proxy_checks:
-            self._proxy_checks.cancel()
-        for volume in self.volumes:
-            volume.monitor.stop()
-        await self.context.queue.close()
+        try:
+            await self.context.queue.close()  # before the monitors: without them, transfers end early
+        finally:
+            if self._proxy_checks:
+                self._proxy_checks.cancel()
+            for volume in self.volumes:
+                volume.monitor.stop()
 
     def command_table(self) -> Mapping[str, Command]:
         return StorageCommands(self.context).commands()

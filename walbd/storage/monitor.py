@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from walbd.device.device import LsidSet
 from walbd.model.error import WalbError
+from walbd.server.log import defect_text
 
 if TYPE_CHECKING:
     from walbd.storage.volume import StorageVolume
@@ -46,11 +47,21 @@ class DeviceMonitor:
         seen: LsidSet | None = None
         while True:
             try:
-                seen = await volume.device().wait(seen, LOOK_SEC) if seen else await volume.device().lsids()
-                if volume.records.done.lsid < seen.latest or seen.oldest < seen.prev_written:
+                before, seen = seen, None
+                seen = await volume.device().wait(before, LOOK_SEC) if before else await volume.device().lsids()
+                if self._has_work(seen):
                     volume.context.queue.push(volume.name, GATHER_SEC)
                 await world.sleep(GATHER_SEC)
             except WalbError as error:
-                volume.runtime.log.warning("monitor", volume.name, error)
-                seen = None
-                await world.sleep(LOOK_SEC)
+                await self._wait_after(error)
+            except Exception as error:  # a defect must not leave a volume unwatched
+                await self._wait_after(defect_text(error))
+
+    def _has_work(self, lsids: LsidSet) -> bool:
+        """Also true for what only a task lost on its way would leave: log that can be given free, queued snapshots."""
+        records = self._volume.records
+        return records.done.lsid < lsids.latest or bool(records.queue) or lsids.oldest < lsids.prev_written
+
+    async def _wait_after(self, reason: object) -> None:
+        self._volume.runtime.log.warning("monitor", self._volume.name, reason)
+        await self._volume.runtime.world.sleep(LOOK_SEC)

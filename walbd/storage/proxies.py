@@ -7,19 +7,15 @@ by side, and used again from the next transfer on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from walbd.model.address import Address
 from walbd.model.error import WalbError
-from walbd.net.connection import Timing
-from walbd.net.control import call
 from walbd.net.handshake import Identity
 from walbd.net.messages import PeerKind
+from walbd.server.peer_check import CHECK_SEC, fault_of
 from walbd.server.runtime import Runtime
-
-CHECK_SEC = 10.0
-CHECK_TIMEOUT_SEC = 3.0
 
 
 @dataclass
@@ -32,11 +28,15 @@ class Proxy:
 
 
 class ProxyList:
-    """The proxies in command-line order. All are assumed to be available at start."""
+    """The proxies in command-line order. All are assumed to be available at start. `on_return` is called when one is
+    available again: what waits for a retry need not wait any longer (W24)."""
 
-    def __init__(self, runtime: Runtime, me: Identity, addresses: Sequence[Address]) -> None:
+    def __init__(
+        self, runtime: Runtime, me: Identity, addresses: Sequence[Address], on_return: Callable[[], object]
+    ) -> None:
         self._runtime = runtime
         self._me = me
+        self._on_return = on_return
         due_sec = runtime.world.monotonic() + CHECK_SEC
         self.proxies = [Proxy(address, next_check_sec=due_sec) for address in addresses]
 
@@ -64,14 +64,10 @@ class ProxyList:
             await self.check_all()
 
     async def _check(self, proxy: Proxy) -> None:
-        timing = Timing(CHECK_TIMEOUT_SEC)
-        try:
-            async with asyncio.timeout(CHECK_TIMEOUT_SEC):
-                outcome = await call(self._runtime.world, proxy.address, "get", ["host-type"], self._me, timing=timing)
-            proxy.is_available = outcome.strings == [PeerKind.PROXY]
-            if not proxy.is_available:
-                self._runtime.log.warning("checkAvailability", proxy.address, "is no walb-proxy")
-        except (WalbError, TimeoutError) as error:
-            proxy.is_available = False
-            self._runtime.log.warning("checkAvailability", proxy.address, error or "no answer in time")
+        fault = await fault_of(self._runtime, self._me, proxy.address, PeerKind.PROXY)
+        if fault:
+            self._runtime.log.warning("checkAvailability", proxy.address, fault)
+        was_available, proxy.is_available = proxy.is_available, not fault
         proxy.next_check_sec = self._runtime.world.monotonic() + CHECK_SEC
+        if proxy.is_available and not was_available:
+            self._on_return()

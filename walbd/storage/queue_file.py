@@ -59,7 +59,7 @@ def decode_queue(file: bytes, what: str) -> list[bytes]:
             reasons.append(error.message)
     raise Corrupted(
         f"{what}: both headers of the queue file are broken ({'; '.join(reasons)})",
-        "the snapshots waiting to be sent are lost: reset-vol and a hash backup of the volume",
+        "the snapshots to be sent are lost: remove the volume's directory, restart, init-vol, and back it up anew",
     )
 
 

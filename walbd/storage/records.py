@@ -11,7 +11,8 @@ import asyncio
 from walbd.model.limits import INVALID_LSID
 from walbd.model.lsid_gid import LsidGid
 from walbd.model.snapshot import INVALID_GID
-from walbd.model.transfer_plan import Transfer, check_log_follows, is_sent, reset_record, take_snapshot
+from walbd.model.transfer_plan import Transfer, is_sent, reset_record, take_snapshot
+from walbd.net.tasks import run_to_end
 from walbd.server.volume_files import VolumeFolder
 from walbd.storage.queue_file import MAX_QUEUE_FILE_BYTES, decode_queue, encode_queue
 from walbd.world.world import World
@@ -58,10 +59,12 @@ class SnapshotRecords:
         """The newest snapshot, or `done` when none waits."""
         return self.queue[-1] if self.queue else self.done
 
-    async def take(self, latest_lsid: int, max_pb: int, *, is_mergeable: bool) -> LsidGid:
-        """Takes a snapshot at latest_lsid, durable when this returns. Raises BadState when the log was cleared."""
+    async def take(self, lsid: int, max_pb: int, *, is_mergeable: bool) -> LsidGid:
+        """Takes a snapshot at lsid (the log before it is durable), durable when this returns; at the newest one's place
+        when that was taken after lsid had been asked for."""
         async with self._lock:
-            record = take_snapshot(self.newest, latest_lsid, max_pb, self._world.now(), is_mergeable=is_mergeable)
+            lsid = max(lsid, self.newest.lsid)
+            record = take_snapshot(self.newest, lsid, max_pb, self._world.now(), is_mergeable=is_mergeable)
             await self._save_queue([*self.queue, record])
             return record
 
@@ -70,12 +73,19 @@ class SnapshotRecords:
         async with self._lock:
             await self._drop_sent()
 
+    async def drop_lost(self, latest_lsid: int, newest_gid: int) -> list[LsidGid]:
+        """Forgets the records up to newest_gid that lie behind the end of the log; returns them."""
+        async with self._lock:
+            lost = [record for record in self.queue if record.lsid > latest_lsid and record.gid <= newest_gid]
+            await self._save_queue([record for record in self.queue if record not in lost])
+            return lost
+
     async def advance(self, transfer: Transfer, end_lsid: int) -> None:
         """After the acknowledgement of a transfer that ended at end_lsid. Raises BadState when a reset came between."""
         async with self._lock:
             transfer.check_unchanged(self.done, self.queue)
             done = transfer.next_done(end_lsid)
-            await self._world.run(self._folder.save_record, DONE, done)
+            await run_to_end(self._world, self._folder.save_record, DONE, done)
             self.done = done
             await self._drop_sent()
 
@@ -83,13 +93,9 @@ class SnapshotRecords:
         """The log was cleared: lsids begin at 0 again, with this gid."""
         async with self._lock:
             done = reset_record(gid, self._world.now())
-            await self._world.run(self._folder.save_record, DONE, done)
+            await run_to_end(self._world, self._folder.save_record, DONE, done)
             self.done = done
             await self._save_queue([])
-
-    def check_follows(self, latest_lsid: int) -> None:
-        """Raises BadState when the device's log ends before `done` (section 8.5, R1)."""
-        check_log_follows(self.done, latest_lsid)
 
     async def _drop_sent(self) -> None:
         left = [record for record in self.queue if not is_sent(record, self.done)]
@@ -98,5 +104,5 @@ class SnapshotRecords:
 
     async def _save_queue(self, queue: list[LsidGid]) -> None:
         salt = int.from_bytes(self._world.random_bytes(SALT_BYTES), "little")
-        await self._world.run(save_queue, self._folder, queue, salt)
+        await run_to_end(self._world, save_queue, self._folder, queue, salt)
         self.queue = queue

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from walbd.device.device import DeviceInfo, LsidSet
 from walbd.model.error import BadState, Corrupted, PeerUnreachable, ProtocolViolation, Refused
@@ -19,6 +21,7 @@ from walbd.net.client import connect
 from walbd.net.stream import Hooks
 from walbd.net.wlog_transfer import COMMAND, WlogEnd, WlogRequest, WlogSender
 from walbd.server.background import Again, Outcome
+from walbd.server.interrupt import unless_cancelled
 from walbd.server.stop_state import StopState
 from walbd.storage.context import Context
 from walbd.storage.proxies import Proxy
@@ -27,6 +30,7 @@ from walbd.storage.volume import StorageVolume
 from walbd.wlog.source import LogSource
 from walbd.wlog.super_sector import SuperSector, read_super_sector
 
+T = TypeVar("T")
 # How long a task waits for a state change that is under way.
 CHANGING_SEC = 0.1
 
@@ -34,10 +38,11 @@ CHANGING_SEC = 0.1
 async def run_task(context: Context, name: str) -> Outcome:
     """What the background queue runs for a volume. Raises for a failed attempt; it is repeated with growing delay."""
     volume = context.volumes.find(name)
-    if volume is None or volume.failure or volume.stop_state is not StopState.NOT_STOPPING:
+    if volume is None or volume.failure:
         return None
     state = volume.machine.state
-    if state in (START_STANDBY, START_TARGET):
+    # A stop that succeeds drops this task; one that fails must not leave the volume without it.
+    if state in (START_STANDBY, START_TARGET) or volume.stop_state is not StopState.NOT_STOPPING:
         return Again(CHANGING_SEC)
     if state == STANDBY:
         return await _remove_standby_log(volume)
@@ -49,17 +54,26 @@ async def run_task(context: Context, name: str) -> Outcome:
 async def _remove_standby_log(volume: StorageVolume) -> Outcome:
     """A standby volume sends nothing: what the data device holds durably is given free."""
     with volume.actions.running(WLOG_REMOVE):
-        info, lsids = await volume.device().info(), await volume.device().lsids()
-        if info.is_overflow:
-            raise BadState(f"overflow:{volume.name}:{volume.path}", "stop the volume and start it again as standby")
-        if lsids.oldest < lsids.prev_written:
-            await volume.device().set_oldest(lsids.prev_written)
+        await _unless_ended(volume, _remove_written(volume))
     return None
+
+
+async def _remove_written(volume: StorageVolume) -> None:
+    info, lsids = await volume.device().info(), await volume.device().lsids()
+    if info.is_overflow:
+        raise BadState(f"overflow:{volume.name}:{volume.path}", "stop the volume and start it again as standby")
+    if lsids.oldest < lsids.prev_written:
+        await volume.device().set_oldest(lsids.prev_written)
+
+
+async def _unless_ended(volume: StorageVolume, step: Coroutine[Any, Any, T]) -> T:
+    """A step that waits for the device or a proxy; a forced stop ends it."""
+    return await unless_cancelled(volume.runtime.changes, volume.is_send_cancelled, f"{volume.name}:{COMMAND}", step)
 
 
 async def _send(volume: StorageVolume) -> Outcome:
     with volume.actions.running(WLOG_SEND):
-        info, lsids = await volume.check_log()
+        info, lsids = await _unless_ended(volume, volume.check_log())
         if not info.is_overflow:
             return await _send_next(volume, info, lsids)
     volume.runtime.log.error("StorageWorker", "overflow", volume.name, volume.path)
@@ -77,16 +91,17 @@ async def _send_next(volume: StorageVolume, info: DeviceInfo, lsids: LsidSet) ->
         return Again(_wait_sec(volume, lsids, info)) if records.done.lsid < lsids.latest else None
     newest = records.queue[-1] if records.queue else None
     max_pb = volume.max_pb(info.pbs)
-    if wants_implicit_snapshot(newest, lsids.latest, settings.snapshot_interval_sec, world.now()):
-        await records.take(lsids.latest, max_pb, is_mergeable=True)
+    # Not at the end of the log: what is not durable yet may be another log after a power failure.
+    if wants_implicit_snapshot(newest, lsids.permanent, settings.snapshot_interval_sec, world.now()):
+        await records.take(lsids.permanent, max_pb, is_mergeable=True)
     transfer = plan_transfer(records.done, records.queue, lsids.permanent, max_pb)
     if transfer is None:
         return Again(_wait_sec(volume, lsids, info))
     if transfer.is_over_size:
         volume.runtime.log.warning("MaxWlogSendPb is too small", max_pb, transfer.limit_lsid - records.done.lsid)
-    end_lsid = await _send_to_some_proxy(volume, info, transfer)
+    end_lsid = await _unless_ended(volume, _send_to_some_proxy(volume, info, transfer))
     await records.advance(transfer, end_lsid)
-    lsids = await volume.device().lsids()
+    _, lsids = await _unless_ended(volume, volume.check_log())
     await _give_free(volume, lsids)
     if records.queue:
         return Again()
@@ -103,7 +118,7 @@ async def _give_free(volume: StorageVolume, lsids: LsidSet) -> None:
     when the device tells of the checkpoint."""
     lsid = removable_lsid(volume.records.done, lsids.prev_written)
     if lsids.oldest < lsid:
-        await volume.device().set_oldest(lsid)
+        await _unless_ended(volume, volume.device().set_oldest(lsid))
 
 
 async def _send_to_some_proxy(volume: StorageVolume, info: DeviceInfo, transfer: Transfer) -> int:
@@ -155,7 +170,7 @@ async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource
         return WlogEnd(source.end_lsid, transfer.diff(source.end_lsid))
 
     try:
-        await sender.send_log(read, end, Hooks(cancelled=volume.is_cancelled))
+        await sender.send_log(read, end, Hooks(cancelled=volume.is_send_cancelled))
     except Corrupted:
         if source.bad_header is not None:
             path = volume.folder.path / f"logpackheader-{source.end_lsid}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from walbd.model.error import WalbError
 from walbd.model.limits import LB_BYTES
 from walbd.model.size import format_size
@@ -9,6 +11,9 @@ from walbd.model.uuid_text import uuid_hex
 from walbd.server.state_machine import CLEAR
 from walbd.storage.context import Context
 from walbd.storage.volume import StorageVolume
+
+# A device that hangs must not hide the others.
+DEVICE_SEC = 3.0
 
 
 async def global_status(context: Context) -> list[str]:
@@ -40,7 +45,7 @@ async def global_status(context: Context) -> list[str]:
     lines.append("-----TaskQueue-----")
     lines += [f"volume {name} timeDiffMs {due_ms}" for name, due_ms in context.queue.queued()]
     lines.append("-----Volume-----")
-    return lines + [await _volume_line(volume) for volume in context.volumes]
+    return lines + await asyncio.gather(*(_volume_line(volume) for volume in context.volumes))
 
 
 async def _volume_line(volume: StorageVolume) -> str:
@@ -50,9 +55,10 @@ async def _volume_line(volume: StorageVolume) -> str:
         return f"{head} {volume.failure}"
     records = volume.records
     try:
-        info, lsids = await volume.device().info(), await volume.device().lsids()
-    except WalbError as error:
-        return f"{head} {error}"
+        async with asyncio.timeout(DEVICE_SEC):
+            info, lsids = await volume.device().info(), await volume.device().lsids()
+    except (WalbError, TimeoutError) as error:
+        return f"{head} {str(error) or 'its device does not answer'}"
     return (
         f"{head} logUsagePb {info.log_usage_pb} logCapacityPb {info.ring_size_pb} oldestGid {records.done.gid} "
         f"latestGid {records.newest.gid} oldestLsid {lsids.oldest} permanentLsid {lsids.permanent}"
@@ -75,9 +81,10 @@ async def volume_status(context: Context, name: str) -> list[str]:
         f"wdevPath {volume.path}",
     ]
     try:
-        lines += await _device_lines(volume)
-    except WalbError as error:
-        lines.append(f"device {error}")
+        async with asyncio.timeout(DEVICE_SEC):
+            lines += await _device_lines(volume)
+    except (WalbError, TimeoutError) as error:
+        lines.append(f"device {str(error) or 'does not answer'}")
     lines += ["-----DoneFile-----", volume.records.done.status_text(), "-----QueueFile-----"]
     return lines + [record.status_text() for record in reversed(volume.records.queue)]
 

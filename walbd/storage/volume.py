@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from walbd.device.device import DeviceInfo, LsidSet, WalbDevice
 from walbd.device.resolve import resolve_device
-from walbd.model.error import AlreadyExists, BadState, WalbError
+from walbd.model.error import AlreadyExists, BadState, Cancelled, StorageFailure, WalbError
 from walbd.model.lsid_gid import LsidGid
-from walbd.model.transfer_plan import max_transfer_pb
+from walbd.model.transfer_plan import check_log_follows, max_transfer_pb
 from walbd.model.uuid_text import UUID_BYTES, uuid_hex
 from walbd.server.state_machine import CLEAR
 from walbd.server.stop_state import StopMode
@@ -18,6 +18,7 @@ from walbd.storage.records import DONE, SnapshotRecords, initial_done, save_queu
 from walbd.storage.states import (
     ACTIONS,
     CLEAR_VOL,
+    EXISTING,
     MONITORED,
     RESET,
     RULES,
@@ -33,6 +34,8 @@ from walbd.storage.states import (
 )
 
 DEVICE_FOLDER = "/dev/walb/"
+# Devices sync their log within a tenth of a second.
+DURABLE_LIMIT_SEC = 10.0
 
 
 class StorageVolume(Volume):
@@ -69,15 +72,47 @@ class StorageVolume(Volume):
         return max_transfer_pb(self.context.settings.max_wlog_send_mib, pbs)
 
     async def check_log(self) -> tuple[DeviceInfo, LsidSet]:
-        """The device, after making sure that its log is the one our records speak of (8.5 R1, W26). Raises BadState."""
-        info, lsids = await self.device().info(), await self.device().lsids()
+        """The device, after making sure that its log is the one our records speak of (8.5 R1, W26). Raises BadState.
+
+        Snapshots behind the end of the log are forgotten: a power failure has taken the log they stood for (those of
+        walb-tools may be taken before their log is durable)."""
+        done, newest = self.records.done, self.records.newest
+        # The uuid last: it proves that the lsids were not those of another log.
+        lsids = await self.device().lsids()
+        info = await self.device().info()
         if info.uuid != self.uuid:
             raise BadState(
                 f"log of {self.path} has uuid {uuid_hex(info.uuid)} instead of {uuid_hex(self.uuid)}:{self.name}",
-                "the log was cleared or the device replaced: reset-vol and a new backup of the volume",
+                "the log was cleared or the device replaced: stop and reset-vol the volume, then back it up anew",
             )
-        self.records.check_follows(lsids.latest)
+        check_log_follows(done, lsids.latest)
+        if newest.lsid > lsids.latest:
+            lost = await self.records.drop_lost(lsids.latest, newest.gid)
+            self.runtime.log.error(
+                "snapshots lost with the end of the log", self.name, *(record.gid for record in lost)
+            )
         return info, lsids
+
+    async def durable_log(self) -> tuple[DeviceInfo, int]:
+        """The device and the end of its present log, once all of that is durable: a snapshot there stands for the same
+        content after a power failure. Raises StorageFailure when it does not become durable."""
+        info, lsids = await self.check_log()
+        end_lsid, clock = lsids.latest, self.runtime.world.monotonic
+        limit = clock() + DURABLE_LIMIT_SEC
+        while lsids.permanent < end_lsid <= lsids.latest:
+            left_sec = limit - clock()
+            if left_sec <= 0:
+                raise StorageFailure(
+                    f"log of {self.path} does not become durable:{self.name}", "see the messages of its walb device"
+                )
+            lsids = await self.device().wait(lsids, left_sec)
+        # It may have been cleared meanwhile.
+        info, lsids = await self.check_log()
+        return info, min(end_lsid, lsids.latest)
+
+    def is_send_cancelled(self) -> bool:
+        """Whether a transfer of log has to end: forced, or a backup has failed meanwhile and nothing is shipped now."""
+        return self.is_cancelled() or not self.monitor.is_running
 
     def start_service(self) -> None:
         """Begins to watch the device and queues a first task."""
@@ -88,6 +123,7 @@ class StorageVolume(Volume):
         """Ends watching and drops the queued task."""
         self.monitor.stop()
         self.context.queue.drop(lambda key: key == self.name)
+        self.runtime.changes.notify()
 
     async def start_target(self) -> None:
         """Stopped -> Target."""
@@ -114,11 +150,11 @@ class StorageVolume(Volume):
     async def snapshot(self) -> int:
         """An explicit snapshot of the device as it is now; durable when its gid is returned."""
         self.check("snapshot")
-        info, lsids = await self.check_log()
+        info, end_lsid = await self.durable_log()
         if info.is_overflow:
             raise BadState(f"overflow:{self.name}:{self.path}", "the log is lost: reset-vol and a new backup")
         self.check("snapshot")
-        record = await self.records.take(lsids.latest, self.max_pb(info.pbs), is_mergeable=False)
+        record = await self.records.take(end_lsid, self.max_pb(info.pbs), is_mergeable=False)
         if self.machine.state in MONITORED:
             self.context.queue.push_force(self.name)
         return record.gid
@@ -128,12 +164,21 @@ class StorageVolume(Volume):
         volume that must be backed up, never one that believes its log was sent (W25)."""
         self.check("reset-vol")
         with self.machine.begin(RESET) as change:
-            await self.save_state(SYNC_READY)
-            await self.reset_log(gid)
+            try:
+                await self.save_state(SYNC_READY)
+                await self.reset_log(gid)
+            except WalbError:
+                # Stopped, as before: should the log be cleared already, its uuid tells.
+                await self.save_state(STOPPED)
+                raise
             change.commit()
 
     async def reset_log(self, gid: int) -> None:
         """Clears the device's log (new uuid, lsids from 0), then our records."""
+        # A transfer that outlived a failed backup would read the new log as the old one.
+        await self.runtime.changes.wait_for(lambda: not self.actions.total or self.is_cancelled())
+        if self.is_cancelled():
+            raise Cancelled(f"force stopped:{self.name}:reset of the log")
         await self.device().reset_wal()
         await self.records.reset(gid)
         uuid = (await self.device().info()).uuid
@@ -146,24 +191,25 @@ class StorageVolume(Volume):
         with self.machine.begin(CLEAR_VOL) as change:
             await self.context.runtime.world.run(remove_folder, self.folder.files, self.folder.path)
             change.commit()
+        self.context.volumes.remove(self.name)
         if self._device is not None:
             await self._device.close()
-        self.context.volumes.remove(self.name)
 
     async def stop_for_overflow(self) -> None:
         """Target -> Stopped: log was lost, there is nothing left to send."""
         if self.machine.is_static and self.machine.state == TARGET:
             with self.machine.begin(STOP_TARGET) as change:
-                self.stop_service()
                 await self.save_state(STOPPED)
                 change.commit()
+            self.stop_service()
 
     def stop_transition(self, mode: StopMode) -> str | None:
         return {TARGET: STOP_TARGET, STANDBY: STOP_STANDBY}.get(self.machine.state)
 
     async def end_service(self, mode: StopMode) -> None:
-        self.stop_service()
+        # The state first: a volume that cannot be stopped goes on being served.
         await self.save_state(STOPPED if self.machine.state == STOP_TARGET else SYNC_READY)
+        self.stop_service()
 
     async def save_state(self, state: str) -> None:
         """Makes a static state durable."""
@@ -212,9 +258,10 @@ def load_volume(context: Context, name: str) -> StorageVolume:
     try:
         path = folder.load_string("path")
         records = SnapshotRecords.load(world, folder)
-        uuid, state = folder.load_uuid("uuid"), folder.load_state(STATES.static)
+        uuid, state = folder.load_uuid("uuid"), folder.load_state(frozenset(EXISTING))
         return StorageVolume(name, context, folder, path, records, uuid, state)
-    except WalbError as error:
+    except (WalbError, OSError) as caught:
+        error = caught if isinstance(caught, WalbError) else StorageFailure(f"cannot read {folder.path}: {caught}")
         records = SnapshotRecords(world, folder, LsidGid(), [])
         volume = StorageVolume(name, context, folder, DEVICE_FOLDER + "unknown", records, bytes(UUID_BYTES), SYNC_READY)
         hint = error.hint or f"restore the files of {folder.path} and restart, or remove it and start with init-vol"

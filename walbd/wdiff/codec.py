@@ -44,8 +44,24 @@ def _lz4(_: int, data: Bytes) -> bytes:
     return result
 
 
+class _ZstdCompressors(threading.local):
+    """Those of each thread, by level: making one takes longer than compressing a record."""
+
+    def __init__(self) -> None:
+        self.by_level: dict[int, zstandard.ZstdCompressor] = {}
+
+    def get(self, level: int) -> zstandard.ZstdCompressor:
+        compressor = self.by_level.get(level)
+        if compressor is None:
+            compressor = self.by_level[level] = zstandard.ZstdCompressor(level=level)
+        return compressor
+
+
+_zstd_compressors = _ZstdCompressors()
+
+
 def _zstd(level: int, data: Bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=level or 1).compress(data)
+    return _zstd_compressors.get(level or 1).compress(data)
 
 
 class _Scratch(threading.local):

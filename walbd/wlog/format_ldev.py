@@ -7,9 +7,9 @@ import secrets
 from walbd._core import lib
 from walbd.model.error import InvalidArgument, StorageFailure
 from walbd.model.limits import check_volume_size_lb
+from walbd.model.uuid_text import UUID_BYTES
 from walbd.wlog.super_sector import (
     PHYSICAL_BLOCK_SIZES,
-    UUID_BYTES,
     SuperSector,
     check_pbs,
     check_super_name,

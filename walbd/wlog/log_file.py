@@ -10,31 +10,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from walbd._core import ffi, lib
 from walbd.model.error import Corrupted, InvalidArgument
-from walbd.model.limits import INVALID_LSID, LB_BYTES
+from walbd.model.limits import INVALID_LSID
 from walbd.wlog.stream import END, NO_PACK, LogStream, reason
-from walbd.wlog.super_sector import LOG_VERSION, PHYSICAL_BLOCK_SIZES, checksum
+from walbd.wlog.super_sector import checksum
 
-HEADER_BYTES = 4096
+HEADER_BYTES: int = lib.WALB_LOG_FILE_HEADER_BYTES
 SECTOR_TYPE_PACK = 3
-SECTOR_TYPE_LOG_FILE = 4
 READ_BYTES = 1 << 20
 
-_HEADER = struct.Struct("<HHHHIIII16sQQ")
-_HEADER_CHECKSUM_OFFSET = 8
 _PACK = struct.Struct("<IHHQHHI")
-
-
-def _signed(block: bytearray, offset: int, salt: int) -> bytes:
-    struct.pack_into("<I", block, offset, checksum(block, salt))
-    return bytes(block)
 
 
 def end_block(pbs: int, salt: int) -> bytes:
     """The block that ends a log file: a header without records at the invalid lsid (section 8)."""
     block = bytearray(pbs)
     _PACK.pack_into(block, 0, 0, SECTOR_TYPE_PACK, 0, INVALID_LSID, 0, 0, 0)
-    return _signed(block, 0, salt)
+    struct.pack_into("<I", block, 0, checksum(block, salt))
+    return bytes(block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,35 +44,24 @@ class LogFileHeader:
     def pack(self) -> bytes:
         """The header with its checksum."""
         block = bytearray(HEADER_BYTES)
-        _HEADER.pack_into(
-            block, 0,
-            SECTOR_TYPE_LOG_FILE, LOG_VERSION, HEADER_BYTES, 0, 0, self.salt, LB_BYTES, self.pbs, self.uuid,
-            self.begin_lsid, self.end_lsid,
-        )  # fmt: skip
-        return _signed(block, _HEADER_CHECKSUM_OFFSET, 0)
+        fields = {field: getattr(self, field) for field in self.__slots__}
+        lib.walb_log_file_header_build(ffi.from_buffer(block), ffi.new("walb_log_file_header *", fields))
+        return bytes(block)
 
     @classmethod
-    def parse(cls, block: bytes) -> LogFileHeader:
-        """Decodes and checks a header. Raises Corrupted with the rule broken."""
+    def parse(cls, block: bytes, name: str = "log file") -> LogFileHeader:
+        """Decodes and checks a header. Raises Corrupted with the name, the place and the rule broken."""
         if len(block) != HEADER_BYTES:
-            raise Corrupted(f"log file header: cut to {len(block)} bytes")
-        kind, version, size, _, _, salt, lbs, pbs, uuid, begin, end = _HEADER.unpack_from(block)
-        for is_right, what in (
-            (kind == SECTOR_TYPE_LOG_FILE, f"sector type {kind}"),
-            (checksum(block, 0) == 0, "wrong checksum"),
-            (version == LOG_VERSION, f"version {version}"),
-            (size == HEADER_BYTES, f"header size {size}"),
-            (lbs == LB_BYTES, f"logical block size {lbs}"),
-            (pbs in PHYSICAL_BLOCK_SIZES, f"physical block size {pbs}"),
-            (begin < end, f"lsid range {begin}..{end}"),
-        ):
-            if not is_right:
-                raise Corrupted(f"log file header: {what}")
-        return cls(pbs, salt, uuid, begin, end)
+            raise Corrupted(f"{name}: log file header: offset {len(block)}: the file ends too early")
+        raw, failure = ffi.new("walb_log_file_header *"), ffi.new("walb_failure *")
+        if lib.walb_log_file_header_parse(block, raw, failure):
+            raise Corrupted(f"{name}: log file header: {ffi.string(failure.text).decode()}")
+        return cls(raw.pbs, raw.salt, bytes(raw.uuid), raw.begin_lsid, raw.end_lsid)
 
 
 class LogFileReader:
-    """Reads one log file from a binary file object. Raises Corrupted when its header is wrong.
+    """Reads one log file from a binary file object. Raises Corrupted when its header is wrong; errors name the file by
+    the name of the object, and the offset of the pack in question.
 
     strict: a missing end block, or an invalid block in its place, is an error; else it is taken for the end, as the
     reference does. Wrong or cut data of a record, and a header that contradicts itself, are errors in both modes.
@@ -88,11 +71,14 @@ class LogFileReader:
         self._file = file
         self._strict = strict
         self._rest = b""
+        name = getattr(file, "name", None)
+        self._name = name if isinstance(name, str) else "log file"
+        self._header_offset = 0
         self._read_header()
 
     def _read_header(self) -> None:
         block = self._rest + read_up_to(self._file, HEADER_BYTES - len(self._rest))
-        self.header = LogFileHeader.parse(block[:HEADER_BYTES])
+        self.header = LogFileHeader.parse(block[:HEADER_BYTES], self._name)
         self._rest = block[HEADER_BYTES:]
         self._stream = LogStream(self.header.pbs, self.header.salt, self.header.begin_lsid)
         self._is_complete = False
@@ -101,6 +87,11 @@ class LogFileReader:
     def end_lsid(self) -> int:
         """End of the packs read so far; of the file when chunks() has ended."""
         return self._stream.next_lsid
+
+    @property
+    def _offset(self) -> int:
+        """Of the block at end_lsid."""
+        return self._header_offset + HEADER_BYTES + (self.end_lsid - self.header.begin_lsid) * self.header.pbs
 
     @property
     def is_complete(self) -> bool:
@@ -132,7 +123,7 @@ class LogFileReader:
 
     def _check_end(self, result: int) -> None:
         """The log has no end block: raises Corrupted unless that may be taken for the end."""
-        where = f"log file, pack at lsid {self.end_lsid}"
+        where = f"{self._name}: offset {self._offset}: pack at lsid {self.end_lsid}"
         if result < 0 and (self._strict or result not in NO_PACK):
             raise Corrupted(f"{where}: {reason(result)}")
         if result >= 0 and not self._stream.is_at_boundary:
@@ -150,11 +141,12 @@ class LogFileReader:
         if not self._rest:
             return False
         uuid, end_lsid = self.header.uuid, self.end_lsid
+        self._header_offset = self._offset + self.header.pbs
         self._read_header()
         if (self.header.uuid, self.header.begin_lsid) != (uuid, end_lsid):
             raise Corrupted(
-                f"log file begins at lsid {self.header.begin_lsid} of {self.header.uuid.hex()}, "
-                f"the one before ended at lsid {end_lsid} of {uuid.hex()}"
+                f"{self._name}: offset {self._header_offset}: log file begins at lsid {self.header.begin_lsid} of "
+                f"{self.header.uuid.hex()}, the one before ended at lsid {end_lsid} of {uuid.hex()}"
             )
         return True
 

@@ -10,17 +10,11 @@ from dataclasses import dataclass
 
 from walbd._core import ffi, lib
 from walbd.model.error import Corrupted, InvalidArgument, StorageFailure
-from walbd.model.limits import INVALID_LSID, LB_BYTES, MAX_DEVICE_NAME
+from walbd.model.limits import MAX_DEVICE_NAME
 
-RESERVED_BYTES = 4096
-SECTOR_TYPE_SUPER = 1
-LOG_VERSION = 2
-UUID_BYTES = 16
-NAME_FIELD_BYTES = 32
+RESERVED_BYTES: int = lib.WALB_LOG_RESERVED_BYTES
 PHYSICAL_BLOCK_SIZES = (512, 1024, 2048, 4096)
 
-_FIELDS = struct.Struct("<HHIIIII16s32sQQQQ")
-_CHECKSUM_OFFSET = 4
 _PHYSICAL_BS = struct.Struct("<I")
 _PHYSICAL_BS_OFFSET = 12
 _BLKPBSZGET = 0x127B
@@ -72,45 +66,25 @@ class SuperSector:
 
     def pack(self) -> bytes:
         """The block, pbs bytes, with its checksum."""
+        fields = {field: getattr(self, field) for field in self.__slots__} | {"name": self.name.encode()}
         block = bytearray(self.pbs)
-        _FIELDS.pack_into(
-            block, 0,
-            SECTOR_TYPE_SUPER, LOG_VERSION, 0, LB_BYTES, self.pbs, 0, self.salt, self.uuid, self.name.encode(),
-            self.ring_size_pb, self.oldest_lsid, self.written_lsid, self.device_size_lb,
-        )  # fmt: skip
-        struct.pack_into("<I", block, _CHECKSUM_OFFSET, checksum(block, 0))
+        lib.walb_log_super_build(ffi.from_buffer(block), ffi.new("walb_log_super *", fields))
         return bytes(block)
 
     @classmethod
-    def parse(cls, block: bytes, pbs: int, ldev_size_bytes: int) -> SuperSector:
-        """Decodes and checks a block of pbs bytes; every rule of section 3. Raises Corrupted with the rule broken."""
+    def parse(cls, block: bytes, pbs: int, ldev_size_bytes: int, name: str = "log device") -> SuperSector:
+        """Decodes and checks a block of pbs bytes; every rule of section 3. Raises Corrupted with the log device's
+        name, the place in it and the rule broken."""
         check_pbs(pbs)
         if len(block) != pbs:
-            raise Corrupted("super sector: block cut short")
-        (kind, version, _, lbs, own_pbs, metadata_pb, salt, uuid, name, ring_pb, oldest, written, size_lb) = (
-            _FIELDS.unpack_from(block)
-        )
-        name_bytes, terminator, _ = name.partition(b"\0")
-        super_sector = cls(
-            own_pbs, salt, uuid, name_bytes.decode("ascii", "replace"), ring_pb, oldest, written, size_lb
-        )
-        for is_right, what in (
-            (kind == SECTOR_TYPE_SUPER, f"sector type {kind}"),
-            (checksum(block, 0) == 0, "wrong checksum"),
-            (version == LOG_VERSION, f"version {version}"),
-            (lbs == LB_BYTES, f"logical block size {lbs}"),
-            (own_pbs == pbs, f"physical block size {own_pbs}, the device has {pbs}"),
-            (metadata_pb == 0, f"metadata size {metadata_pb}"),
-            (terminator and name_bytes.isascii(), "name without end"),
-            (INVALID_LSID not in (oldest, written) and oldest <= written, f"lsids oldest {oldest} written {written}"),
-            (ring_pb > 0, "ring without blocks"),
-            (ring_pb <= ldev_size_bytes // pbs, f"ring of {ring_pb} blocks is larger than the log device"),
-        ):
-            if not is_right:
-                raise Corrupted(f"super sector: {what}")
-        if super_sector.ring_end_bytes > ldev_size_bytes:
-            raise Corrupted(f"super sector: ring of {ring_pb} blocks is larger than the log device")
-        return super_sector
+            raise Corrupted(f"{name}: super sector: offset {RESERVED_BYTES + len(block)}: block cut short")
+        raw, failure = ffi.new("walb_log_super *"), ffi.new("walb_failure *")
+        if lib.walb_log_super_parse(block, pbs, ldev_size_bytes, raw, failure):
+            raise Corrupted(f"{name}: super sector: {ffi.string(failure.text).decode()}")
+        return cls(
+            raw.pbs, raw.salt, bytes(raw.uuid), ffi.string(raw.name).decode(), raw.ring_size_pb, raw.oldest_lsid,
+            raw.written_lsid, raw.device_size_lb,
+        )  # fmt: skip
 
 
 def device_size_bytes(fd: int) -> int:
@@ -125,22 +99,22 @@ def physical_block_size(fd: int) -> int | None:
     return int(struct.unpack("=I", fcntl.ioctl(fd, _BLKPBSZGET, bytes(4)))[0])
 
 
-def read_super_sector(fd: int, pbs: int | None = None) -> SuperSector:
+def read_super_sector(fd: int, pbs: int | None = None, name: str = "log device") -> SuperSector:
     """Reads and checks the super sector of a log device.
 
     pbs None means: what a block device reports, or what the sector in a regular file says (it lies at the same byte
-    whatever the block size). Raises Corrupted, StorageFailure.
+    whatever the block size). Raises Corrupted, StorageFailure, which begin with the name.
     """
     try:
         size_bytes = device_size_bytes(fd)
         block = os.pread(fd, max(PHYSICAL_BLOCK_SIZES), RESERVED_BYTES)
         use = pbs or physical_block_size(fd)
     except OSError as error:
-        raise StorageFailure(f"cannot read the super sector: {error.strerror}") from error
+        raise StorageFailure(f"{name}: cannot read the super sector: {error.strerror}") from error
     if use is None:
-        (said,) = _PHYSICAL_BS.unpack_from(block.ljust(_FIELDS.size, b"\0"), _PHYSICAL_BS_OFFSET)
+        (said,) = _PHYSICAL_BS.unpack_from(block.ljust(max(PHYSICAL_BLOCK_SIZES), b"\0"), _PHYSICAL_BS_OFFSET)
         use = said if said in PHYSICAL_BLOCK_SIZES else min(PHYSICAL_BLOCK_SIZES)
-    return SuperSector.parse(block[:use], use, size_bytes)
+    return SuperSector.parse(block[:use], use, size_bytes, name)
 
 
 def write_super_sector(fd: int, super_sector: SuperSector, *, sync: bool = True) -> None:

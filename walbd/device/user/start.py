@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.messages import info_line, warning_line
-from walbd.model.error import InvalidArgument
+from walbd.model.error import Corrupted, InvalidArgument
 from walbd.wlog.recovery import recover
 from walbd.wlog.super_sector import SuperSector, read_super_sector
 
@@ -17,7 +17,11 @@ MIN_RING_PB = 64
 def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
     """Verifies the pair, redoes what the data device lacks, and returns the super sector as it is on disk now (but for
     the name, which the next super write stores) and the overflow flag. Blocks."""
-    sector = read_super_sector(files.log_fd, files.physical_block_bytes())
+    try:
+        sector = read_super_sector(files.log_fd, files.physical_block_bytes(), files.ldev_path)
+    except Corrupted as error:
+        remedy = f"a new one is made ready with: wdevc format-ldev {files.ldev_path} {files.ddev_path} -n {name}"
+        raise Corrupted(error.message, remedy) from error
     if sector.ring_size_pb < MIN_RING_PB:
         raise InvalidArgument(
             f"log device {files.ldev_path} has room for {sector.ring_size_pb} blocks of log only",
