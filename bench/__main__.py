@@ -9,9 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.group_cases import CASES
+from bench import format_cases, group_cases
 from bench.harness import Figure, print_table, write_json
 
+CASES = {**group_cases.CASES, **format_cases.CASES}
 TMPFS = Path("/dev/shm")
 # Volume, image and copy of 1 GiB each, and the 2.5 GiB that are touched before each run, all in memory.
 NEEDED_BYTES = 6 << 30

@@ -61,6 +61,21 @@ def test_an_indexed_diff_is_read_from_a_pipe_and_from_a_redirected_file(golden: 
     assert finish("wdiff-show", "-csum", "-norec", tmp_path / "merged").returncode == 0
 
 
+def test_a_log_that_comes_in_small_pieces_is_read(golden: Golden, tmp_path: Path) -> None:
+    log = next(log for log in golden.expected["wlog"] if log["file"] == "wlog/gen-512-rand.wlog")
+    redo, content = log["redo"][0], golden(log["file"]).read_bytes()
+    target = image(tmp_path / "image", redo["image_size"], redo["fill"])
+    words = command("wlog-redo", "-z", target), command("wlog-show", "-none")
+    for running in [subprocess.Popen(w, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for w in words]:
+        assert running.stdin is not None
+        for at in range(0, len(content), 1000):
+            running.stdin.write(content[at : at + 1000])
+            running.stdin.flush()
+        running.communicate(timeout=BOUND_SEC)
+        assert running.returncode == 0
+    assert sha256(target) == redo["sha256"]
+
+
 def test_damage_in_a_pipe_is_told_of_standard_input(golden: Golden) -> None:
     done = finish("wdiff-show", given=golden("damaged/s-trunc-noend.wdiff").read_bytes())
     assert done.returncode == 1 and b" ERROR wdiff-show:standard input: offset " in done.stderr

@@ -9,18 +9,18 @@ from walbd.model.limits import LB_BYTES
 from walbd.model.uuid_text import uuid_hex
 from walbd.tools.places import open_device
 from walbd.tools.tool import DONE, JSON, VERBOSE, Tool, run_tool
-from walbd.wlog.super_sector import LOG_VERSION, SECTOR_TYPE_SUPER, SuperSector, read_super_sector
+from walbd.wlog.super_sector import SuperSector, read_super_sector
 from walbd.world.command_line import Arguments
 
-_CHECKSUM_OFFSET = 4
+_HEAD = struct.Struct("<HHI")
 
 
 def fields(super_sector: SuperSector) -> dict[str, int | str]:
     """What is shown, by the names that the reference gives it."""
-    (checksum,) = struct.unpack_from("<I", super_sector.pack(), _CHECKSUM_OFFSET)
+    sector_type, version, checksum = _HEAD.unpack_from(super_sector.pack())
     return {
-        "sectorType": SECTOR_TYPE_SUPER,
-        "version": LOG_VERSION,
+        "sectorType": sector_type,
+        "version": version,
         "checksum": checksum,
         "lbs": LB_BYTES,
         "pbs": super_sector.pbs,

@@ -7,15 +7,15 @@ from typing import Any
 
 from walbd.model.limits import LB_BYTES
 from walbd.model.uuid_text import uuid_hex
+from walbd.version import WLOG_VERSION
 from walbd.wlog.log_file import LogFileHeader
 from walbd.wlog.pack import LogPack, LogRecord
-from walbd.wlog.super_sector import LOG_VERSION
 
 
 def header_line(h: LogFileHeader) -> str:
     """`wlog_h: ...`."""
     return (
-        f"wlog_h: ver {LOG_VERSION:3} pbs {h.pbs:4} salt {h.salt:08x} uuid {uuid_hex(h.uuid)} "
+        f"wlog_h: ver {WLOG_VERSION:3} pbs {h.pbs:4} salt {h.salt:08x} uuid {uuid_hex(h.uuid)} "
         f"lsid {h.begin_lsid} {h.end_lsid}"
     )
 
@@ -23,7 +23,7 @@ def header_line(h: LogFileHeader) -> str:
 def header_object(h: LogFileHeader) -> dict[str, Any]:
     """The same for JSON."""
     return {
-        "kind": "header", "version": LOG_VERSION, "pbs": h.pbs, "salt": f"{h.salt:08x}", "uuid": uuid_hex(h.uuid),
+        "kind": "header", "version": WLOG_VERSION, "pbs": h.pbs, "salt": f"{h.salt:08x}", "uuid": uuid_hex(h.uuid),
         "begin_lsid": h.begin_lsid, "end_lsid": h.end_lsid,
     }  # fmt: skip
 

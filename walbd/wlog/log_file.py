@@ -77,7 +77,7 @@ class LogFileReader:
         self._read_header()
 
     def _read_header(self) -> None:
-        block = self._rest + _read_up_to(self._file, HEADER_BYTES - len(self._rest))
+        block = self._rest + read_up_to(self._file, HEADER_BYTES - len(self._rest))
         self.header = LogFileHeader.parse(block[:HEADER_BYTES], self._name)
         self._rest = block[HEADER_BYTES:]
         self._stream = LogStream(self.header.pbs, self.header.salt, self.header.begin_lsid)
@@ -106,7 +106,7 @@ class LogFileReader:
         while True:
             kept = len(self._rest)
             buffer[:kept] = self._rest
-            filled = kept + _read_into(self._file, buffer[kept:])
+            filled = kept + read_into(self._file, buffer[kept:])
             whole = filled // pbs * pbs
             verified = self._stream.verify(buffer[:whole])
             self._rest = bytes(buffer[whole:filled])
@@ -137,7 +137,7 @@ class LogFileReader:
         Raises Corrupted when it belongs to another log sequence or does not begin where this one ended."""
         if not self._is_complete:
             raise InvalidArgument("the log file was not read up to its end block")
-        self._rest = self._rest or _read_up_to(self._file, 1)
+        self._rest = self._rest or read_up_to(self._file, 1)
         if not self._rest:
             return False
         uuid, end_lsid = self.header.uuid, self.end_lsid
@@ -176,7 +176,7 @@ class LogFileWriter:
         return self._stream.next_lsid
 
 
-def _read_into(file: BinaryIO, buffer: memoryview) -> int:
+def read_into(file: BinaryIO, buffer: memoryview) -> int:
     """Fills the buffer unless the file ends before."""
     done = 0
     while done < len(buffer):
@@ -187,6 +187,7 @@ def _read_into(file: BinaryIO, buffer: memoryview) -> int:
     return done
 
 
-def _read_up_to(file: BinaryIO, size: int) -> bytes:
+def read_up_to(file: BinaryIO, size: int) -> bytes:
+    """So many bytes, fewer only at the end of the file."""
     buffer = bytearray(max(0, size))
-    return bytes(buffer[: _read_into(file, memoryview(buffer))])
+    return bytes(buffer[: read_into(file, memoryview(buffer))])

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from walbd._core import ffi, lib
 from walbd.model.error import Corrupted
 from walbd.model.limits import LB_BYTES
-from walbd.wlog.log_file import HEADER_BYTES, LogFileHeader
+from walbd.wlog.log_file import HEADER_BYTES, LogFileHeader, read_up_to
 from walbd.wlog.pack import LogPack, LogRecord, parse_pack
 from walbd.wlog.stream import END, NO_PACK, reason
 
@@ -25,14 +25,14 @@ class PackWalk:
     def __init__(self, file: BinaryIO, *, strict: bool = True) -> None:
         self._file = file
         self._strict = strict
-        self.header = LogFileHeader.parse(_read_up_to(file, HEADER_BYTES))
+        self.header = LogFileHeader.parse(read_up_to(file, HEADER_BYTES))
         self.end_lsid = self.header.begin_lsid
         self._left_bytes = 0
 
     def __iter__(self) -> Iterator[LogPack]:
         pbs = self.header.pbs
         while True:
-            block = _read_up_to(self._file, pbs)
+            block = read_up_to(self._file, pbs)
             if len(block) < pbs:
                 return self._ended("the file ends without an end block")
             pack = parse_pack(block, pbs, self.header.salt, self.end_lsid)
@@ -72,7 +72,7 @@ class PackWalk:
         return f"log file, pack at lsid {self.end_lsid}"
 
     def _take(self, size: int) -> bytes:
-        piece = _read_up_to(self._file, size)
+        piece = read_up_to(self._file, size)
         if len(piece) < size:
             raise Corrupted(f"{self._where}: the file ends inside the data")
         self._left_bytes -= size
@@ -81,12 +81,3 @@ class PackWalk:
     def _ended(self, why: str) -> None:
         if self._strict:
             raise Corrupted(f"{self._where}: {why}", MISSING_END_HINT)
-
-
-def _read_up_to(file: BinaryIO, size: int) -> bytes:
-    """Fewer bytes only at the end of the file."""
-    parts = []
-    while size > 0 and (part := file.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)

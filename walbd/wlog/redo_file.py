@@ -11,7 +11,7 @@ from typing import BinaryIO
 from walbd._core import lib
 from walbd.model.error import Corrupted, StorageFailure
 from walbd.model.limits import LB_BYTES
-from walbd.wlog.log_file import HEADER_BYTES, LogFileHeader
+from walbd.wlog.log_file import HEADER_BYTES, LogFileHeader, read_into, read_up_to
 from walbd.wlog.pack import LogPack, LogRecord
 from walbd.wlog.pack_walk import MISSING_END_HINT, PackWalk
 from walbd.wlog.redo import MAX_RECORD_BYTES, READ_BYTES, LogRedo
@@ -47,8 +47,7 @@ def redo_file(
 
     strict: a missing end block, or an invalid block in its place, is an error. `check_header` may refuse the log,
     `progress` is told the bytes read. Raises Corrupted, behind everything that precedes the damage; StorageFailure."""
-    block = file.read(HEADER_BYTES)
-    header = LogFileHeader.parse(block)
+    header = LogFileHeader.parse(read_up_to(file, HEADER_BYTES))
     check_header(header)
     redo = LogRedo(
         header.pbs, header.salt, header.begin_lsid, data_fd, size_lb, ignores_discards=ignores_discards
@@ -63,7 +62,7 @@ def _feed_all(file: BinaryIO, redo: LogRedo, header: LogFileHeader, strict: bool
     pbs, filled, window = header.pbs, 0, memoryview(mmap.mmap(-1, MAX_RECORD_BYTES + READ_BYTES))
     while True:
         wanted = max(redo.need_pb * pbs, READ_BYTES)
-        filled += _read_into(file, window[filled:wanted])
+        filled += read_into(file, window[filled:wanted])
         if filled < redo.need_pb * pbs:
             _check_end(redo, header, strict)
             return
@@ -101,16 +100,6 @@ def _skip(file: BinaryIO, size: int, redo: LogRedo) -> None:
         if not part:
             raise Corrupted(f"pack at lsid {redo.next_lsid}: the file ends inside the data")
         size -= len(part)
-
-
-def _read_into(file: BinaryIO, buffer: memoryview) -> int:
-    done = 0
-    while done < len(buffer):
-        count = file.readinto(buffer[done:])  # type: ignore[attr-defined]
-        if not count:
-            break
-        done += count
-    return done
 
 
 def redo_unverified(walk: PackWalk, data_fd: int, size_lb: int, *, ignores_discards: bool = False) -> Redone:
