@@ -28,7 +28,13 @@ def last_number(pattern: re.Pattern[str], text: str) -> int:
     return int(([0, *pattern.findall(text)])[-1])
 
 
-def run(program: Path, seconds: int) -> tuple[str, bool]:
+def commit_now() -> str:
+    """What is being fuzzed: asked before it starts."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def run(program: Path, seconds: int, commit: str) -> tuple[str, bool]:
     """Runs one driver; returns its row and whether it found something."""
     name = program.name.removeprefix("fuzz_")
     kept, found = program.parent / "corpus" / name, program.parent / "found" / name
@@ -43,15 +49,12 @@ def run(program: Path, seconds: int) -> tuple[str, bool]:
     findings = sorted(set(found.iterdir()) - before)
     if done.returncode != 0 or findings:
         (found / "last.log").write_text(done.stderr)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
     result = (
         f"{last_number(EXECUTED, done.stderr)} executions, {last_number(COVERED, done.stderr)} of "
         f"{last_number(EDGES, done.stderr)} edges, {len(findings)} findings"
     )
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    row = f"| {now} | {commit.stdout.strip()} | {seed} | fuzz {name} | {seconds} | {result} |"
+    row = f"| {now} | {commit} | {seed} | fuzz {name} | {seconds} | {result} |"
     return row, done.returncode != 0 or bool(findings)
 
 
@@ -66,9 +69,9 @@ def main() -> int:
     only = options.only.split(",") if options.only else []
     programs = [path for path in sorted(options.build.resolve().glob("fuzz_*")) if not path.suffix]
     programs = [path for path in programs if not only or path.name.removeprefix("fuzz_") in only]
-    has_found = False
+    has_found, commit = False, commit_now()
     with ThreadPoolExecutor(2) as pool:
-        for row, found in pool.map(lambda program: run(program, options.seconds), programs):
+        for row, found in pool.map(lambda program: run(program, options.seconds, commit), programs):
             print(row, flush=True)
             has_found |= found
             if options.log:
