@@ -166,7 +166,10 @@ class PackWriter:
             if left >= size_pb and self._fits(1, size_pb):
                 break
             if left < size_pb and not has_padding and (self._fits(2, left + size_pb) or not self.records):
+                is_room = self._fits(2, left + size_pb)
                 self._add(0, left * self.pbs // 512, EXIST | PADDING, bytes(left * self.pbs))
+                if is_room:
+                    break
                 continue
             self.close()
         self._add(offset_lb, size_lb, EXIST, data)

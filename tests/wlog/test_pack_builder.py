@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.wlog.log_oracle import PADDING, PackWriter, Write, parse_header, parse_log
@@ -35,6 +35,7 @@ def read_log(fd: int, super_sector: SuperSector, begin: int, end: int) -> bytes:
     return bytes(buffer)
 
 
+@example(1024, 0, [make_write(0, 8, 1)], 1, 496)  # padding and a write that do not fit the largest pack together
 @given(PBS, SALTS, WRITES, st.sampled_from([0, 1, 16, 64]), st.integers(0, 2000))
 def test_the_log_on_the_device_is_that_of_the_oracle(
     pbs: int, salt: int, writes: list[Write], max_pack_pb: int, lsid: int
