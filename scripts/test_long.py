@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / "docs" / "long-runs.md"
 HEAD = """# Long runs
 
-One line per run of `make test-long` or a piece of it, appended by the run itself.
+One line per run of `make test-long` or a piece of it, and of a driver of `make -C native fuzz`.
 
 | when (UTC) | commit | seed | what | seconds | result |
 |:--|:--|--:|:--|--:|:--|
