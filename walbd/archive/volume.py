@@ -11,8 +11,8 @@ from walbd.archive.content import Content
 from walbd.archive.states import ACTIONS, ACTIVE, ARCHIVED, RULES, STATES, STOP, STOPPED
 from walbd.archive.volume_files import VolumeFiles
 from walbd.image.store import ImageStore
-from walbd.model.error import Cancelled, NotFound
-from walbd.net.tasks import wait_ended
+from walbd.model.error import NotFound
+from walbd.server.interrupt import unless_cancelled
 from walbd.server.runtime import Runtime
 from walbd.server.state_machine import CLEAR
 from walbd.server.stop_state import StopMode
@@ -49,16 +49,7 @@ class ArchiveVolume(Volume):
 
     async def unless_cancelled(self, step: Coroutine[Any, Any, T]) -> T:
         """Runs a step that may wait for a peer. A forced stop or shutdown ends it at once: raises Cancelled."""
-        task = asyncio.ensure_future(step)
-        task.add_done_callback(lambda _: self.runtime.changes.notify())
-        try:
-            await self.runtime.changes.wait_for(lambda: task.done() or self.is_cancelled())
-        finally:
-            task.cancel()
-            await wait_ended([task])
-        if task.cancelled():
-            raise Cancelled(f"force stopped:{self.name}")
-        return task.result()
+        return await unless_cancelled(self.runtime.changes, self.is_cancelled, self.name, step)
 
     def stop_transition(self, mode: StopMode) -> str | None:
         return STOP if self.machine.state == ARCHIVED else None
