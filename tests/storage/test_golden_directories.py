@@ -120,12 +120,12 @@ async def test_the_log_of_a_running_group_is_shipped_from_where_the_reference_wa
             records = volume_of(storage, "vol0").records
             explicit = [record.gid for record in records.queue if not record.is_mergeable]
             await until(lambda: records.done.lsid == device.latest and not records.queue)  # noqa: B023
+            await until(lambda: device.oldest == 89)  # noqa: B023
         diffs = [received.diff for received in group.proxy.received]
         assert diffs[0].begin.gid_begin == 0
         assert [b.begin for b in diffs[1:]] == [a.end for a in diffs[:-1]]
         assert set(explicit) <= {diff.end.gid_begin for diff in diffs}
         assert sum(len(received.data) for received in group.proxy.received) == 89 * 512
-        assert device.oldest == 89
 
 
 async def test_the_next_start_finds_what_this_one_has_left(

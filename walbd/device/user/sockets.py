@@ -42,19 +42,21 @@ class SocketFolder:
         return AlreadyExists(f"a walb device {self._name} is served in {self.folder}", "choose another -n or -s")
 
     def listen(self, suffix: str) -> socket.socket:
-        """A listening socket at NAME + suffix."""
+        """A listening socket at NAME + suffix. Its name appears when it listens: who sees it can connect."""
         path = self.folder / (self._name + suffix)
-        if len(os.fsencode(path)) > MAX_PATH_BYTES:
-            raise InvalidArgument(f"socket path is too long: {path}", f"at most {MAX_PATH_BYTES} bytes")
+        unseen = path.with_name(path.name + "~")
+        if len(os.fsencode(unseen)) > MAX_PATH_BYTES:
+            raise InvalidArgument(f"socket path is too long: {path}", f"at most {MAX_PATH_BYTES - 1} bytes")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             if _is_answered(path):
                 raise self._is_served()
-            path.unlink(missing_ok=True)
-            sock.bind(str(path))
-            os.chmod(path, SOCKET_MODE)
+            unseen.unlink(missing_ok=True)
+            sock.bind(str(unseen))
+            os.chmod(unseen, SOCKET_MODE)
             sock.listen(BACKLOG)
             sock.setblocking(False)
+            unseen.rename(path)
         except OSError as error:
             sock.close()
             raise StorageFailure(f"cannot listen on {path}: {error.strerror}") from error
