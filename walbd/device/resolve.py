@@ -31,11 +31,12 @@ def resolve_device(spec: str, socket_dir: Path | str) -> AdministeredDevice:
     control = Path(socket_dir) / f"{name}{CONTROL_SUFFIX}"
     if _is_socket(control):
         return UserDevice(control)
-    if (NODE_FOLDER / name).exists():
+    node = NODE_FOLDER / name
+    if node.is_symlink():
+        raise NotFound(f"the server of walb device {name} is not running", "start walb-device; its I/O waits for that")
+    if node.exists():
         return KernelDevice(name)
-    raise NotFound(
-        f"no walb device {name}", f"neither {control} nor {NODE_FOLDER / name} is there; start it, or name -s"
-    )
+    raise NotFound(f"no walb device {name}", f"neither {control} nor {node} is there; start it, or name -s")
 
 
 def _is_socket(path: Path) -> bool:

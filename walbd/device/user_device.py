@@ -148,6 +148,21 @@ class UserDevice:
     async def is_flush_capable(self) -> bool:
         return True
 
+    async def attach(self, index: int | None, timeout_sec: int, dead_sec: int) -> str:
+        """Makes it a block device of the kernel, /dev/nbdN with this index or the first free one; returns that. Raises
+        BadState when it is attached, or that node is in use, and what docs/device.md lists."""
+        answer = await self._ask("attach", index=index, timeout_sec=timeout_sec, dead_sec=dead_sec)
+        return str(answer["node"])
+
+    async def detach(self, is_forced: bool) -> None:
+        """Takes it away from the kernel; refused while it is mounted or otherwise in use, unless forced."""
+        await self._ask("detach", force=is_forced)
+
+    async def numbers(self) -> tuple[int, int]:
+        """(major, minor) of the kernel's block device, (0, 0) when it is not attached."""
+        info = await self._ask("info")
+        return int(info["major"]), int(info["minor"])
+
     async def server_pid(self) -> int:
         """Process id of the server."""
         return int((await self._ask("info"))["pid"])

@@ -15,6 +15,7 @@ from walbd.device.formatting import format_pair
 from walbd.device.kernel_ioctl import StartParameters
 from walbd.device.resolve import resolve_device
 from walbd.device.user_device import UserDevice
+from walbd.device.wdevc_attach import DEFAULT_DEAD_SEC, DEFAULT_TIMEOUT_SEC, attach, detach
 from walbd.model.error import InvalidArgument, WalbError
 from walbd.world.command_line import Arguments, Option, parse_number
 
@@ -153,6 +154,17 @@ async def _clear_wal(device: AdministeredDevice, arguments: Arguments) -> Lines:
     return []
 
 
+async def _attach(arguments: Arguments) -> Lines:
+    spec, *node = arguments.positional
+    timeout_sec, dead_sec = parse_number(arguments.get("timeout")), parse_number(arguments.get("dead"))
+    return [await attach(spec, socket_dir_of(arguments), node[0] if node else None, timeout_sec, dead_sec)]
+
+
+async def _detach(arguments: Arguments) -> Lines:
+    await detach(arguments.positional[0], socket_dir_of(arguments), "f" in arguments)
+    return []
+
+
 # ---- commands without a running device ----
 
 
@@ -180,7 +192,8 @@ async def _list(arguments: Arguments) -> Lines:
     for path in sorted(socket_dir_of(arguments).glob(f"*{CONTROL_SUFFIX}")):
         device = UserDevice(path)
         try:
-            lines.append(f"0 0 walb/{(await device.info()).name}")
+            major, minor = await device.numbers()
+            lines.append(f"{major} {minor} walb/{(await device.info()).name}")
         except WalbError:
             continue  # the socket of a dead server
         finally:
@@ -197,6 +210,10 @@ START_OPTIONS = (
     Option("fp", "MS", "time between two flushes of the log device", "100"),
     Option("bp", "N", "packs at once", "128"),
     Option("bi", "N", "I/Os at once", "1024"),
+)
+ATTACH_OPTIONS = (
+    Option("timeout", "SEC", "what is not answered is sent again after this", str(DEFAULT_TIMEOUT_SEC)),
+    Option("dead", "SEC", "I/O waits so long for a server, then it fails", str(DEFAULT_DEAD_SEC)),
 )
 NAME = Option("n", "NAME", "name of the device")
 
@@ -233,6 +250,16 @@ def _commands() -> Iterable[Command]:
     )
     forced = (Option("f", "", "even when it is in use"),)
     yield on_device("delete-wdev", "stops a device cleanly", _on_device(_delete), options=forced)
+    yield Command(
+        "attach",
+        "WDEV [/dev/nbdN] [-timeout SEC] [-dead SEC] [-s DIR]",
+        "makes a user-space device a block device of the kernel, /dev/walb/NAME; prints its /dev/nbdN",
+        _attach,
+        (*ATTACH_OPTIONS, SOCKET_DIR),
+        1,
+        2,
+    )
+    yield on_device("detach", "takes it away from the kernel, also when its server is dead", _detach, options=forced)
     yield Command("list", "[-s DIR]", "lists the devices", _list, (SOCKET_DIR,), 0, 0)
     yield on_device("set-checkpoint-interval", "0 turns checkpoints off", _on_device(_set_interval), "MS")
     yield on_device("get-checkpoint-interval", "prints it in ms", _on_device(_get_interval))

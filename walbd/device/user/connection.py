@@ -49,14 +49,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if len(self._clients) >= MAX_CLIENTS:
+        if self._handshake is not None and len(self._clients) >= MAX_CLIENTS:
             warning_line(f"NBD connection refused: {MAX_CLIENTS} clients are served already")
             self._transport.abort()
             return
         self._clients.add(self)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        assert self._handshake is not None
-        self._transport.write(self._handshake.greeting())
+        if self._handshake is not None:
+            self._transport.write(self._handshake.greeting())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

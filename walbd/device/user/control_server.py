@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
+from walbd.device.attachment import MAX_TIMEOUT_SEC
 from walbd.device.control import (
     MAX_WAIT_SEC,
     Json,
@@ -18,9 +19,12 @@ from walbd.device.control import (
     lsids_to_json,
 )
 from walbd.device.device import DeviceInfo, LsidSet
+from walbd.device.kernel_nbd import MAX_INDEX
 from walbd.device.user.checkpoint import Checkpointer
 from walbd.device.user.engine import Engine
+from walbd.device.user.kernel_client import KernelClient
 from walbd.model.error import BadState, InvalidArgument, ProtocolViolation, WalbError
+from walbd.model.limits import check_range
 
 MAX_CONNECTIONS = 64
 # What walb-storage waits for: a change of another lsid does not wake it.
@@ -39,12 +43,14 @@ class ControlServer:
         name: str,
         engine: Engine,
         checkpointer: Checkpointer,
+        kernel: KernelClient,
         stop: Callable[[], None],
         n_clients: Callable[[], int],
     ) -> None:
         self._name = name
         self._engine = engine
         self._checkpointer = checkpointer
+        self._kernel = kernel
         self._stop = stop
         self._n_clients = n_clients
         self._writers: set[asyncio.StreamWriter] = set()
@@ -59,6 +65,8 @@ class ControlServer:
             "freeze": self._freeze,
             "melt": self._melt,
             "set-checkpoint-interval": self._set_interval,
+            "attach": self._attach,
+            "detach": self._detach,
             "stop": self._stop_device,
         }
 
@@ -118,7 +126,12 @@ class ControlServer:
             "checkpoint_interval_ms": self._checkpointer.interval_ms,
             "n_clients": self._n_clients(),
             "pid": os.getpid(),
+            **self._place(),
         }
+
+    def _place(self) -> Json:
+        major, minor = self._kernel.numbers
+        return {"node": self._kernel.node, "major": major, "minor": minor}
 
     async def _lsids(self, request: Json) -> Json:
         return {"lsids": lsids_to_json(self._engine.positions.snapshot()), "events": self._engine.notices.events}
@@ -153,6 +166,7 @@ class ControlServer:
 
     async def _resize(self, request: Json) -> Json:
         await self._checkpointer.resize(integer(request, "size_lb"))
+        await self._kernel.resize()
         return {}
 
     async def _freeze(self, request: Json) -> Json:
@@ -167,8 +181,27 @@ class ControlServer:
         self._checkpointer.set_interval_ms(integer(request, "interval_ms"))
         return {}
 
+    async def _attach(self, request: Json) -> Json:
+        index = None if request.get("index") is None else integer(request, "index")
+        if index is not None:
+            check_range("index of the NBD device", index, 0, MAX_INDEX)
+        timeout_sec, dead_sec = integer(request, "timeout_sec"), integer(request, "dead_sec")
+        check_range("time-out in seconds", timeout_sec, 1, MAX_TIMEOUT_SEC)
+        check_range("time without a server in seconds", dead_sec, 1, MAX_TIMEOUT_SEC)
+        await self._kernel.attach(index, timeout_sec, dead_sec)
+        return self._place()
+
+    async def _detach(self, request: Json) -> Json:
+        await self._kernel.detach(request.get("force") is True)
+        return {}
+
     async def _stop_device(self, request: Json) -> Json:
-        if self._n_clients() and request.get("force") is not True:
+        is_forced = request.get("force") is True
+        if self._kernel.is_attached:
+            if not is_forced:
+                raise BadState(f"{self._name} is attached as {self._kernel.node}", "detach it first, or force (-f)")
+            await self._kernel.detach(is_forced)
+        if self._n_clients() and not is_forced:
             raise BadState(f"{self._name} is in use by {self._n_clients()} NBD clients", "disconnect them, or force")
         self._stop()
         return {}

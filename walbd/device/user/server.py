@@ -7,7 +7,9 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from walbd.device.attachment import AttachmentFolder
 from walbd.device.control import CONTROL_SUFFIX, MAX_LINE_BYTES, NBD_SUFFIX
+from walbd.device.kernel_nbd import KernelNbd
 from walbd.device.user.checkpoint import Checkpointer
 from walbd.device.user.chunk import ChunkPool
 from walbd.device.user.connection import Connection
@@ -15,6 +17,9 @@ from walbd.device.user.control_server import ControlServer
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.engine import Engine
 from walbd.device.user.handshake import Export
+from walbd.device.user.io_path import become_io_flusher
+from walbd.device.user.kernel_client import KernelClient
+from walbd.device.user.kernel_connection import KernelConnection
 from walbd.device.user.messages import error_line, info_line
 from walbd.device.user.reader import Reader
 from walbd.device.user.sockets import SocketFolder
@@ -51,6 +56,7 @@ class DeviceServer:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._stopping.set)
+        become_io_flusher()
         options = self._options
         sockets = SocketFolder(options.socket_dir, options.name)
         sockets.take()
@@ -70,8 +76,6 @@ class DeviceServer:
         sector, is_overflow = await self._world.run(open_device, files, options.name)
         engine = Engine(files, sector, self._world, is_overflow)
         checkpointer = Checkpointer(engine, files, sector, self._world)
-        control = ControlServer(options.name, engine, checkpointer, self._stopping.set, lambda: len(self._clients))
-        self._control = control
         reader, pool = Reader(engine, self._world), ChunkPool()
 
         def export() -> Export:
@@ -80,8 +84,20 @@ class DeviceServer:
         def connection() -> asyncio.BaseProtocol:
             return Connection(engine, reader, pool, export, self._clients)
 
+        kernel = KernelClient(
+            AttachmentFolder(options.socket_dir, options.name, self._world.files),
+            KernelNbd(),
+            lambda on_lost: KernelConnection(engine, reader, pool, export, self._clients, on_lost),
+            lambda: export().size_bytes,
+            self._world,
+        )
+        control = ControlServer(
+            options.name, engine, checkpointer, kernel, self._stopping.set, lambda: len(self._clients)
+        )
+        self._control = control
         engine.on_room = self._resume_clients
         checkpointer.start()
+        await kernel.restore()
         loop = asyncio.get_running_loop()
         nbd_server = await loop.create_unix_server(connection, sock=sockets.listen(NBD_SUFFIX))
         control_server = await asyncio.start_unix_server(
@@ -91,6 +107,7 @@ class DeviceServer:
         await self._stopping.wait()
         nbd_server.close()
         control_server.close()
+        kernel.stop()
         for client in list(self._clients):
             client.stop()
         status = await self._end(checkpointer)
