@@ -137,5 +137,12 @@ def _kill_group(leader: int) -> None:
 
 def pytest_command(tests: Path, folder: Path, seed: object, markers: str) -> list[str]:
     """Runs the tests of one file inside, their results as JUnit in folder/junit.xml."""
-    options = ["-p", "no:cacheprovider", f"--randomly-seed={seed}", f"--junitxml={folder}/junit.xml", "-ra"]
+    options = [
+        "-p",
+        "no:cacheprovider",
+        f"--randomly-seed={seed}",
+        f"--junitxml={folder}/junit.xml",
+        "-ra",
+        "--durations=12",
+    ]
     return [sys.executable, "-m", "pytest", *options, "--timeout=0", "-m", markers, str(tests)]

@@ -89,8 +89,8 @@ class AttachmentFolder:
         self._files.remove(self._record)
 
     def detach(self, kernel: KernelNbd, is_forced: bool) -> None:
-        """Takes the device from the kernel; link and record go. Works without a server too. Raises BadState when it is not
-        attached, or is in use and is_forced is False."""
+        """Takes the device from the kernel; link and record go. Works without a server too. Raises BadState when it is
+        not attached, or is in use and is_forced is False."""
         attachment = self.load()
         if attachment is None:
             raise BadState(f"{self.name} is not attached")
