@@ -136,9 +136,9 @@ def kill_and_restart(tmp_path: Path, seed: int, n_kills: int) -> None:
             assert server.stop() == 0 if rng.random() < 0.3 else server.kill() is None
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4))
 def test_every_acknowledged_write_survives_a_kill(tmp_path: Path, seed: int) -> None:
-    kill_and_restart(tmp_path, seed, 2)
+    kill_and_restart(tmp_path, seed, 5)
 
 
 @pytest.mark.long
@@ -282,3 +282,13 @@ def test_the_client_names_what_went_wrong(tmp_path: Path) -> None:
             NbdClient(server.nbd_path, "other")
         with server.client() as client, pytest.raises(StorageFailure, match="Invalid"):
             client.read(client.size_bytes, 512)
+
+
+def test_a_tcp_port_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with Server(Pair(tmp_path), options=("-tcp", address)) as server:
+            assert server.process.wait(BOUND_SEC) == 1
+            lines = [line for line in server.log_path.read_text().splitlines() if "error" in line]
+            hint = "is the port in use, is the address one of this host?"
+            assert lines == [f"walb-device: error: cannot listen on {address}: Address already in use (hint: {hint})"]

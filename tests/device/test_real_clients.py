@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.group import free_port
 from tests.device.walb_devices import Pair, Server
 
 SIZE_BYTES = 8 << 20
@@ -155,3 +156,17 @@ print("done")
 @pytest.mark.skipif(not has_python_libnbd(), reason="libnbd's Python module is not installed (Debian: python3-libnbd)")
 def test_libnbd_sees_flushes_of_other_connections_and_survives_refusals(server: Server) -> None:
     assert run(SYSTEM_PYTHON, "-c", LIBNBD_STEPS, server.nbd_path) == "done\n"
+
+
+@needs("nbdcopy")
+def test_the_device_is_served_over_tcp_when_asked_to(tmp_path: Path) -> None:
+    port = free_port()
+    with Server(
+        Pair(tmp_path, log_bytes=4 << 20, data_bytes=SIZE_BYTES), options=("-tcp", f"127.0.0.1:{port}")
+    ) as server:
+        server.wait_ready()
+        image = image_of_data_and_holes(tmp_path / "in", 3)
+        run("nbdcopy", tmp_path / "in", f"nbd://127.0.0.1:{port}/vol")
+        run("nbdcopy", f"nbd+unix:///vol?socket={server.nbd_path}", tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == image
+        assert server.stop() == 0

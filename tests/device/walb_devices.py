@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from walbd.device import nbd_protocol as nbd
@@ -45,7 +46,7 @@ class Pair:
 class Server:
     """A walb-device process; use it as a context manager, which kills it if it still runs."""
 
-    def __init__(self, pair: Pair, name: str = "vol") -> None:
+    def __init__(self, pair: Pair, name: str = "vol", options: Sequence[str] = ()) -> None:
         self.pair = pair
         self.folder = pair.folder
         self.nbd_path, self.control_path = self.folder / f"{name}.nbd", self.folder / f"{name}.ctl"
@@ -53,7 +54,7 @@ class Server:
         paths = ["-ldev", str(pair.ldev), "-ddev", str(pair.ddev), "-s", str(self.folder)]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "walbd.device.main", "-n", name, *paths], stdout=log, stderr=log
+                [sys.executable, "-m", "walbd.device.main", "-n", name, *paths, *options], stdout=log, stderr=log
             )
 
     def wait_ready(self) -> Server:

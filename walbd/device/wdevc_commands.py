@@ -21,6 +21,8 @@ from walbd.world.command_line import Arguments, Option, parse_number
 
 SOCKET_DIR_VARIABLE = "WALB_SOCKET_DIR"
 CLEAR_POLL_SEC = 0.5
+# That of the kernel driver whose commands and formats these are.
+INTERFACE_VERSION = "1.5.1"
 Lines = Iterable[str]
 Run = Callable[[Arguments], Coroutine[Any, Any, Lines]]
 
@@ -201,6 +203,10 @@ async def _list(arguments: Arguments) -> Lines:
     return lines
 
 
+async def _version(arguments: Arguments) -> Lines:
+    return [INTERFACE_VERSION]
+
+
 START_OPTIONS = (
     Option("maxl", "KIB", "largest log pack", "32"),
     Option("maxp", "MIB", "most data pending", "32"),
@@ -280,6 +286,7 @@ def _commands() -> Iterable[Command]:
     yield on_device("clear-wal", "gives the present log free once it is written", _on_device(_clear_wal), "[SEC]")
     yield on_device("freeze", "holds writes back, for ever or for SEC seconds", _on_device(_freeze), "[SEC]")
     yield on_device("melt", "lets writes go on", _on_device(_melt))
+    yield Command("get-version", "", "prints the version of the driver interface", _version, (), 0, 0)
 
 
 COMMANDS = {command.name: command for command in _commands()}

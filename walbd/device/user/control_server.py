@@ -122,6 +122,7 @@ class ControlServer:
         return {
             **info_to_json(info),
             "is_frozen": self._checkpointer.is_frozen,
+            "is_full": engine.is_full_of_log,
             "failure": engine.failure,
             "checkpoint_interval_ms": self._checkpointer.interval_ms,
             "n_clients": self._n_clients(),

@@ -11,6 +11,7 @@ Group commit: whatever arrived while a log job was in flight is the next job.
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,19 +48,37 @@ class LoggedBatch:
     size_bytes: int
 
 
+class OnFull(enum.Enum):
+    """What happens when the ring is full of log that was not shipped (wdev.md section 6)."""
+
+    OVERFLOW = "overflow"
+    """Writes go on and overwrite the oldest log; a backup has to begin anew."""
+    ERROR = "error"
+    """Writes fail until log has been given free."""
+
+
 class Engine:
     """The write path of one device. `failure` is set once by an I/O error: read-only from then on (section 7)."""
 
-    def __init__(self, files: DeviceFiles, sector: SuperSector, world: World, is_overflow: bool) -> None:
+    def __init__(
+        self,
+        files: DeviceFiles,
+        sector: SuperSector,
+        world: World,
+        is_overflow: bool,
+        on_full: OnFull = OnFull.OVERFLOW,
+    ) -> None:
         self.files = files
         self.positions = Positions(sector.written_lsid, sector.oldest_lsid)
         self.notices = Notices()
         self.pending = PendingSet()
         self.is_overflow = is_overflow
+        self.is_full_of_log = False
         self.failure = ""
         self.on_room: Callable[[], None] = lambda: None
         self.on_checkpoint_needed: Callable[[], None] = lambda: None
         self._world = world
+        self._on_full = on_full
         self._log_thread: Worker[tuple[int, int]] = Worker("walb-log")
         self._data_thread: Worker[None] = Worker("walb-data")
         self._incoming: deque[Piece] = deque()
@@ -123,8 +142,7 @@ class Engine:
         must_sync = any(piece.is_fua for piece in pieces) or bool(self._flushes and not self._held)
         if not pieces and not must_sync:
             return
-        lsid = self.positions.latest
-        limit = self.positions.prev_written + self._ring_size_pb
+        lsid, limit = self.positions.latest, self._limit_lsid()
         native = bytearray().join([piece.native for piece in pieces])
         files = self.files
 
@@ -138,6 +156,12 @@ class Engine:
         if must_sync:
             self.positions.flush = self.positions.completed
         self._log_thread.submit(job, lambda result: self._log_done(pieces, limit, must_sync, result))
+
+    def _limit_lsid(self) -> int:
+        """Log must end here: what redo needs is never overwritten, and with ERROR nothing that was not shipped."""
+        positions = self.positions
+        kept = positions.oldest if self._on_full is OnFull.ERROR and not self.is_overflow else positions.prev_written
+        return kept + self._ring_size_pb
 
     def _take_incoming(self) -> list[Piece]:
         incoming, size = self._incoming, 0
@@ -163,8 +187,11 @@ class Engine:
         if left:
             del pieces[count:]
             self._incoming.extendleft(reversed(left))
-            # A checkpoint that came meanwhile has made room already, and nothing else might come to ask for one.
-            self._needs_room = limit_lsid == self.positions.prev_written + self._ring_size_pb
+            # What gave room meanwhile was not seen by this job, and nothing else might come to ask for more.
+            if limit_lsid == self._limit_lsid():
+                self._lacks_room(limit_lsid)
+        elif pieces:
+            self.is_full_of_log = False
         self._logged_to(pieces, next_lsid)
         if is_synced:
             self._permanent_to(next_lsid)
@@ -175,6 +202,25 @@ class Engine:
         self._pump_log()
         self._schedule_sync()
         self._progress.wake()
+
+    def _lacks_room(self, limit_lsid: int) -> None:
+        """The first of _incoming does not fit below limit_lsid."""
+        if limit_lsid == self.positions.prev_written + self._ring_size_pb:
+            self._needs_room = True
+            return
+        if not self.is_full_of_log:
+            self.is_full_of_log = True
+            error_line("the log is full of what was not shipped yet: writes fail until walb-storage has shipped some")
+            self.notices.event()
+        self._refuse(self._take_request())
+
+    def _take_request(self) -> list[Piece]:
+        """All that waits of the first request."""
+        pieces = [self._incoming.popleft()]
+        while pieces[-1].done is None:
+            pieces.append(self._incoming.popleft())
+        self._memory_bytes -= sum(piece.size_bytes for piece in pieces)
+        return pieces
 
     def _logged_to(self, pieces: list[Piece], next_lsid: int) -> None:
         positions = self.positions

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from walbd.device.user.chunk import ChunkPool
 from walbd.device.user.connection import Connection
 from walbd.device.user.control_server import ControlServer
 from walbd.device.user.device_files import DeviceFiles
-from walbd.device.user.engine import Engine
+from walbd.device.user.engine import Engine, OnFull
 from walbd.device.user.handshake import Export
 from walbd.device.user.io_path import become_io_flusher
 from walbd.device.user.kernel_client import KernelClient
@@ -24,7 +26,8 @@ from walbd.device.user.messages import error_line, info_line
 from walbd.device.user.reader import Reader
 from walbd.device.user.sockets import SocketFolder
 from walbd.device.user.start import open_device
-from walbd.model.error import WalbError
+from walbd.model.address import Address
+from walbd.model.error import StorageFailure, WalbError
 from walbd.model.limits import LB_BYTES
 from walbd.world.world import World
 
@@ -39,6 +42,8 @@ class ServerOptions:
     ldev_path: str
     ddev_path: str
     socket_dir: Path
+    on_full: OnFull = OnFull.OVERFLOW
+    tcp: Address | None = None
 
 
 class DeviceServer:
@@ -74,7 +79,7 @@ class DeviceServer:
     async def _serve(self, files: DeviceFiles, sockets: SocketFolder) -> int:
         options = self._options
         sector, is_overflow = await self._world.run(open_device, files, options.name)
-        engine = Engine(files, sector, self._world, is_overflow)
+        engine = Engine(files, sector, self._world, is_overflow, options.on_full)
         checkpointer = Checkpointer(engine, files, sector, self._world)
         reader, pool = Reader(engine, self._world), ChunkPool()
 
@@ -99,13 +104,16 @@ class DeviceServer:
         checkpointer.start()
         await kernel.restore()
         loop = asyncio.get_running_loop()
-        nbd_server = await loop.create_unix_server(connection, sock=sockets.listen(NBD_SUFFIX))
+        nbd_servers = [await loop.create_unix_server(connection, sock=sockets.listen(NBD_SUFFIX))]
+        if options.tcp is not None:
+            nbd_servers.append(await _listen_tcp(connection, options.tcp))
         control_server = await asyncio.start_unix_server(
             control.serve, sock=sockets.listen(CONTROL_SUFFIX), limit=MAX_LINE_BYTES
         )
         info_line(f"serving {options.name}: {sector.device_size_lb} blocks, log {sector.uuid.hex()}")
         await self._stopping.wait()
-        nbd_server.close()
+        for server in nbd_servers:
+            server.close()
         control_server.close()
         kernel.stop()
         for client in list(self._clients):
@@ -128,3 +136,13 @@ class DeviceServer:
             return 1
         info_line("stopped")
         return 0
+
+
+async def _listen_tcp(connection: Callable[[], asyncio.BaseProtocol], address: Address) -> asyncio.Server:
+    try:
+        return await asyncio.get_running_loop().create_server(connection, address.host, address.port)
+    except OSError as error:
+        hint = "is the port in use, is the address one of this host?"
+        # The loop's own text repeats the address; a name that does not resolve has no errno.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise StorageFailure(f"cannot listen on {address}: {reason}", hint) from error

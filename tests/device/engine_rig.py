@@ -1,0 +1,122 @@
+"""A device's write path inside one process, on real files, with failures and delays put into single file operations."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from tests.device.walb_devices import BOUND_SEC, Pair
+from walbd._core import ffi
+from walbd.device.user.block_io import discard_pieces, write_pieces, zero_pieces
+from walbd.device.user.checkpoint import Checkpointer
+from walbd.device.user.chunk import ChunkPool
+from walbd.device.user.device_files import DeviceFiles
+from walbd.device.user.engine import Engine, OnFull
+from walbd.device.user.reader import Reader
+from walbd.device.user.start import open_device
+from walbd.model.error import StorageFailure
+from walbd.world.world import World
+
+
+class WatchedFiles(DeviceFiles):
+    """Writes down what is done in which order; holds operations back or lets them fail on request."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(str(pair.ldev), str(pair.ddev))
+        self.journal: list[tuple[str, int]] = []
+        self.failing: set[str] = set()
+        self.gates: dict[str, threading.Event] = {}
+        self.logged_lsid = self.stored_lsid = self.most_log_pb = 0
+
+    def _enter(self, what: str, value: int = 0) -> None:
+        if gate := self.gates.get(what):
+            assert gate.wait(BOUND_SEC)
+        if what in self.failing:
+            raise StorageFailure(f"injected: {what}")
+        self.journal.append((what, value))
+
+    def write_log(self, native: bytearray, lsid: int, limit_lsid: int) -> tuple[int, int]:
+        self._enter("write log", lsid)
+        count, next_lsid = super().write_log(native, lsid, limit_lsid)
+        self.logged_lsid = next_lsid
+        self.most_log_pb = max(self.most_log_pb, next_lsid - self.stored_lsid)
+        return count, next_lsid
+
+    def sync_log(self) -> None:
+        covered = self.logged_lsid
+        self._enter("sync log")
+        super().sync_log()
+        self.journal.append(("log synced", covered))
+
+    def sync_log_beside(self) -> None:
+        covered = self.logged_lsid
+        self._enter("sync log beside")
+        super().sync_log_beside()
+        self.journal.append(("log synced", covered))
+
+    def write_data(self, native: bytearray) -> None:
+        writes = ffi.from_buffer("walb_log_write[]", native)
+        for write in writes:
+            self._enter("write data", write.offset_lb)
+        super().write_data(native)
+
+    def super_sync(self, sector) -> None:  # type: ignore[no-untyped-def]
+        self._enter("super sync", sector.written_lsid)
+        super().super_sync(sector)
+        self.stored_lsid = sector.written_lsid
+
+
+class Rig:
+    """An engine with its checkpointer."""
+
+    def __init__(self, pair: Pair, on_full: OnFull = OnFull.OVERFLOW) -> None:
+        self.pair = pair
+        self.world = World()
+        self.files = WatchedFiles(pair)
+        sector, is_overflow = open_device(self.files, "vol")
+        self.files.journal.clear()
+        self.engine = Engine(self.files, sector, self.world, is_overflow, on_full)
+        self.checkpointer = Checkpointer(self.engine, self.files, sector, self.world)
+        self.reader = Reader(self.engine, self.world)
+        self.pool = ChunkPool()
+
+    def start_write(self, offset: int, data: bytes, *, is_fua: bool = False) -> asyncio.Future[int]:
+        chunk = self.pool.take(len(data))
+        chunk.view[: len(data)] = data
+        pieces = list(write_pieces(offset, chunk, 0, len(data), self.engine.max_record_lb))
+        chunk.unpin()
+        return self._submit(pieces, is_fua)
+
+    def start_discard(self, offset: int, size: int) -> asyncio.Future[int]:
+        return self._submit(list(discard_pieces(offset, size)), False)
+
+    def start_zeroes(self, offset: int, size: int) -> asyncio.Future[int]:
+        return self._submit(list(zero_pieces(offset, size, self.engine.max_record_lb)), False)
+
+    def _submit(self, pieces: list, is_fua: bool) -> asyncio.Future[int]:  # type: ignore[type-arg]
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.engine.submit(pieces, is_fua, done.set_result)
+        self.engine.kick()
+        return done
+
+    def start_flush(self) -> asyncio.Future[int]:
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.engine.flush(done.set_result)
+        self.engine.kick()
+        return done
+
+    async def read(self, offset: int, size: int) -> bytes:
+        buffer = bytearray(size)
+        if not self.reader.read_at_once(memoryview(buffer), offset):
+            await self.reader.read(memoryview(buffer), offset)
+        return bytes(buffer)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(BOUND_SEC):
+            while not condition():
+                await self.engine._progress.changed(0.05)
+
+    def gate(self, what: str) -> threading.Event:
+        self.files.gates[what] = threading.Event()
+        return self.files.gates[what]
