@@ -41,9 +41,9 @@ def chunks(kind: str, folder: Path, size_bytes: int) -> Iterator[bytes]:
         done += size
 
 
-def write_log(path: Path, kind: str, size_bytes: int) -> Path:
-    """A wlog file of random writes."""
-    pick, lsid = random.Random(8), 0
+def write_log(path: Path, kind: str, size_bytes: int, seed: int = 8) -> Path:
+    """A wlog file of random writes; the seed chooses their addresses."""
+    pick, lsid = random.Random(seed), 0
     ios: list[tuple[LogRecord, bytes]] = []
     with open(path, "wb") as file:
         writer = LogFileWriter(file, LogFileHeader(PBS, SALT, UUID, 0, 2**64 - 1))
@@ -70,7 +70,7 @@ def write_diffs(folder: Path, kind: str, count: int, size_bytes: int, compress: 
     """Sorted diffs of logs of that size, stored with a codec."""
     paths = []
     for number in range(count):
-        log = write_log(folder / "log", kind, size_bytes)
+        log = write_log(folder / "log", kind, size_bytes, number)
         plain, path = folder / "plain", folder / f"{number}.wdiff"
         with open(log, "rb", buffering=0) as stream, open(plain, "w+b") as out:
             log_to_sorted([stream], out.fileno(), LogOptions(folder=folder))
