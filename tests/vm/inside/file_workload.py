@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 MAX_FILES = 60
@@ -14,14 +13,13 @@ WAIT_SEC = 60.0
 
 
 class FileWorkload:
-    """Use it as a context manager; leaving ends the thread. `on_synced(path)` is called after each fsync."""
+    """Use it as a context manager; leaving ends the thread."""
 
-    def __init__(self, folder: Path, seed: int, on_synced: Callable[[Path], None] = lambda path: None) -> None:
+    def __init__(self, folder: Path, seed: int) -> None:
         self.files: dict[str, bytes] = {}
         self.error: BaseException | None = None
         self._folder = folder
         self._random = random.Random(seed)
-        self._on_synced = on_synced
         self._steps = 0
         self._made_step = threading.Condition()
         self._is_ending = False
@@ -86,5 +84,4 @@ class FileWorkload:
             file.flush()
             if self._random.random() < 0.3:
                 os.fsync(file.fileno())
-                self._on_synced(path)
         self.files[name] = bytes(content)
