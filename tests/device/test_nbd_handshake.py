@@ -23,6 +23,11 @@ def named(name: bytes, *requests: int) -> bytes:
     return struct.pack(">I", len(name)) + name + wanted
 
 
+def contexts(name: bytes, *queries: bytes) -> bytes:
+    counted = b"".join(struct.pack(">I", len(query)) + query for query in queries)
+    return struct.pack(">I", len(name)) + name + struct.pack(">I", len(queries)) + counted
+
+
 def talk(data: bytes) -> tuple[Handshake, bytes]:
     handshake = Handshake(EXPORT)
     used, answer = handshake.feed(memoryview(data))
@@ -85,11 +90,62 @@ def test_abort_is_acknowledged_and_ends() -> None:
     assert replies(answer) == [(nbd.OPT_ABORT, nbd.REP_ACK, b"")]
 
 
-@pytest.mark.parametrize("number", [5, 8, 10, 999])
+@pytest.mark.parametrize("number", [5, 11, 999])
 def test_an_unknown_option_is_answered_as_unsupported(number: int) -> None:
     handshake, answer = talk(FLAGS + option(number, b"whatever"))
     assert replies(answer) == [(number, nbd.REP_ERR_UNSUP, b"")]
     assert not handshake.is_done
+
+
+STRUCTURED = option(nbd.OPT_STRUCTURED_REPLY)
+
+
+def test_structured_replies_bring_unfragmented_reads() -> None:
+    handshake, answer = talk(FLAGS + STRUCTURED + option(nbd.OPT_GO, named(b"")))
+    assert handshake.is_structured and not handshake.has_allocation
+    agreed, export, *_ = replies(answer)
+    assert agreed == (nbd.OPT_STRUCTURED_REPLY, nbd.REP_ACK, b"")
+    assert struct.unpack(">HQH", export[2])[2] == TRANSMISSION_FLAGS | nbd.SEND_DF
+
+
+def test_a_client_gets_the_allocation_context_it_sets() -> None:
+    chosen = option(nbd.OPT_SET_META_CONTEXT, contexts(b"vol", b"other:thing", b"base:allocation"))
+    handshake, answer = talk(FLAGS + STRUCTURED + chosen)
+    assert handshake.has_allocation
+    assert replies(answer)[1:] == [
+        (nbd.OPT_SET_META_CONTEXT, nbd.REP_META_CONTEXT, b"\0\0\0\1base:allocation"),
+        (nbd.OPT_SET_META_CONTEXT, nbd.REP_ACK, b""),
+    ]
+
+
+@pytest.mark.parametrize("queries", [(), (b"base:",), (b"base:allocation",)])
+def test_contexts_are_listed_and_not_chosen(queries: tuple[bytes, ...]) -> None:
+    handshake, answer = talk(FLAGS + STRUCTURED + option(nbd.OPT_LIST_META_CONTEXT, contexts(b"", *queries)))
+    assert not handshake.has_allocation
+    assert [kind for _, kind, _ in replies(answer)[1:]] == [nbd.REP_META_CONTEXT, nbd.REP_ACK]
+
+
+@pytest.mark.parametrize("queries", [(), (b"base:",), (b"other:thing",)])
+def test_a_later_choice_of_contexts_replaces_the_first(queries: tuple[bytes, ...]) -> None:
+    chosen = option(nbd.OPT_SET_META_CONTEXT, contexts(b"", b"base:allocation"))
+    handshake, answer = talk(FLAGS + STRUCTURED + chosen + option(nbd.OPT_SET_META_CONTEXT, contexts(b"", *queries)))
+    assert not handshake.has_allocation
+    assert replies(answer)[-1] == (nbd.OPT_SET_META_CONTEXT, nbd.REP_ACK, b"")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", contexts(b"", b"base:allocation")[:-1], contexts(b"") + b"x", b"\0\0\0\0\xff\xff\xff\xff", b"\xff" * 8],
+)
+def test_a_malformed_choice_of_contexts_is_invalid(payload: bytes) -> None:
+    handshake, answer = talk(FLAGS + STRUCTURED + option(nbd.OPT_SET_META_CONTEXT, payload))
+    assert replies(answer)[-1] == (nbd.OPT_SET_META_CONTEXT, nbd.REP_ERR_INVALID, b"")
+    assert not handshake.has_allocation
+
+
+def test_contexts_need_structured_replies() -> None:
+    _, answer = talk(FLAGS + option(nbd.OPT_SET_META_CONTEXT, contexts(b"", b"base:allocation")))
+    assert replies(answer) == [(nbd.OPT_SET_META_CONTEXT, nbd.REP_ERR_INVALID, b"")]
 
 
 def test_another_export_is_unknown() -> None:

@@ -42,9 +42,11 @@ def test_a_stream_that_cannot_be_followed_is_refused(data: bytes) -> None:
         parse_request(memoryview(data), 0, len(data))
 
 
-@pytest.mark.parametrize("command", [nbd.CMD_READ, nbd.CMD_WRITE, nbd.CMD_TRIM, nbd.CMD_WRITE_ZEROES])
+@pytest.mark.parametrize(
+    "command", [nbd.CMD_READ, nbd.CMD_WRITE, nbd.CMD_TRIM, nbd.CMD_WRITE_ZEROES, nbd.CMD_BLOCK_STATUS]
+)
 def test_ranges_must_be_aligned_not_empty_and_on_the_device(command: int) -> None:
-    outside = nbd.EINVAL if command == nbd.CMD_READ else nbd.ENOSPC
+    outside = nbd.EINVAL if command in (nbd.CMD_READ, nbd.CMD_BLOCK_STATUS) else nbd.ENOSPC
     assert refusal(request(command, 0, DEVICE_BYTES), DEVICE_BYTES) == 0
     assert refusal(request(command, DEVICE_BYTES - 512, 512), DEVICE_BYTES) == 0
     assert refusal(request(command, DEVICE_BYTES, 512), DEVICE_BYTES) == outside
@@ -62,9 +64,14 @@ def test_a_read_larger_than_the_cap_is_refused() -> None:
     assert refusal(request(nbd.CMD_WRITE_ZEROES, 0, size), 1 << 40) == 0
 
 
-@pytest.mark.parametrize("command", [5, 7, 8, 65535])
+@pytest.mark.parametrize("command", [5, 8, 65535])
 def test_unknown_commands_are_refused(command: int) -> None:
     assert refusal(request(command), DEVICE_BYTES) == nbd.EINVAL
+
+
+def test_zeros_are_never_fast() -> None:
+    asked = request(nbd.CMD_WRITE_ZEROES, 0, 512, nbd.CMD_FLAG_FAST_ZERO)
+    assert refusal(asked, DEVICE_BYTES) == nbd.ENOTSUP
 
 
 def test_a_flush_has_no_range() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import cast
 
 from walbd.device import nbd_protocol as nbd
@@ -13,6 +13,7 @@ from walbd.device.user.engine import Engine
 from walbd.device.user.handshake import Export, Handshake
 from walbd.device.user.messages import warning_line
 from walbd.device.user.reader import Reader
+from walbd.device.user.replies import block_status, done, failed, read_answer
 from walbd.device.user.requests import Request, parse_request, refusal
 from walbd.model.error import ProtocolViolation, StorageFailure
 
@@ -43,6 +44,7 @@ class Connection(asyncio.BufferedProtocol):
         self._in_flight = 0
         self._reading_bytes = 0
         self._is_paused = self._is_reading_stopped = self._is_leaving = False
+        self._is_structured = self._has_allocation = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- the transport's calls ----
@@ -110,6 +112,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
         elif handshake.is_done:
             self._handshake = None
+            self._is_structured, self._has_allocation = handshake.is_structured, handshake.has_allocation
         else:
             self._make_space(nbd.OPTION.size + nbd.MAX_OPTION_BYTES)
 
@@ -165,13 +168,16 @@ class Connection(asyncio.BufferedProtocol):
         cookie = request.cookie
         error = refusal(request, self._export().size_bytes)
         if error:
-            self._reply(cookie, error)
+            self._reply(cookie, error, "the request is not allowed, or not within the device")
         elif request.command == nbd.CMD_READ:
             self._read(request)
+        elif request.command == nbd.CMD_BLOCK_STATUS:
+            self._block_status(request)
         elif request.command == nbd.CMD_FLUSH:
-            self._engine.flush(lambda error: self._reply(cookie, error))
+            self._engine.flush(lambda error: self._reply(cookie, error, self._engine.failure))
         else:
-            self._engine.submit(self._pieces(request), request.is_fua, lambda error: self._reply(cookie, error))
+            pieces = self._pieces(request)
+            self._engine.submit(pieces, request.is_fua, lambda error: self._reply(cookie, error, self._engine.failure))
 
     def _pieces(self, request: Request) -> list[Piece]:
         max_record_lb = self._engine.max_record_lb
@@ -183,34 +189,52 @@ class Connection(asyncio.BufferedProtocol):
         return list(write_pieces(request.offset_bytes, self._chunk, begin, end, max_record_lb))
 
     def _read(self, request: Request) -> None:
-        answer = bytearray(nbd.REPLY.size + request.size_bytes)
-        nbd.REPLY.pack_into(answer, 0, nbd.REPLY_MAGIC, 0, request.cookie)
-        payload = memoryview(answer)[nbd.REPLY.size :]
+        size_bytes = request.size_bytes
+        answer, payload = read_answer(request.cookie, request.offset_bytes, size_bytes, self._is_structured)
         if self._reader.read_at_once(payload, request.offset_bytes):
             self._send(answer)
             return
-        self._reading_bytes += request.size_bytes
-        task = asyncio.ensure_future(self._read_later(request, answer, payload))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._reading_bytes += size_bytes
+        self._run(self._read_later(request, answer, payload))
 
     async def _read_later(self, request: Request, answer: bytearray, payload: memoryview) -> None:
-        error = 0
         try:
             await self._reader.read(payload, request.offset_bytes)
         except StorageFailure as failure:
-            warning_line(str(failure))
-            error = nbd.EIO
-        self._reading_bytes -= request.size_bytes
-        if error:
-            self._reply(request.cookie, error)
+            self._fail(request, failure)
         else:
             self._send(answer)
+        finally:
+            self._reading_bytes -= request.size_bytes
+
+    def _block_status(self, request: Request) -> None:
+        if self._has_allocation:
+            self._run(self._answer_block_status(request))
+        else:
+            self._reply(request.cookie, nbd.EINVAL, "no context was negotiated")
+
+    async def _answer_block_status(self, request: Request) -> None:
+        try:
+            extents = await self._reader.block_status(request.offset_bytes, request.size_bytes)
+        except StorageFailure as failure:
+            self._fail(request, failure)
+            return
+        is_one = request.flags & nbd.CMD_FLAG_REQ_ONE
+        self._send(block_status(request.cookie, extents[:1] if is_one else extents))
+
+    def _run(self, answering: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(answering)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # ---- replies ----
 
-    def _reply(self, cookie: int, error: int) -> None:
-        self._send(nbd.REPLY.pack(nbd.REPLY_MAGIC, error, cookie))
+    def _fail(self, request: Request, failure: StorageFailure) -> None:
+        warning_line(str(failure))
+        self._reply(request.cookie, nbd.EIO, str(failure))
+
+    def _reply(self, cookie: int, error: int, message: str) -> None:
+        self._send(failed(cookie, error, message, self._is_structured) if error else done(cookie))
 
     def _send(self, answer: bytes | bytearray) -> None:
         self._in_flight -= 1

@@ -14,10 +14,13 @@ TRANSMISSION_FLAGS = (
     | nbd.SEND_FUA
     | nbd.SEND_TRIM
     | nbd.SEND_WRITE_ZEROES
+    # Zeros are logged as data, which is never fast: a client that asks for speed is told so at once.
+    | nbd.SEND_FAST_ZERO
     # Every connection writes through the one engine, whose flush covers what was completed on any of them.
     | nbd.CAN_MULTI_CONN
 )
 MAX_OPTIONS = 64
+MAX_CONTEXT_QUERIES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Export:
 
 class Handshake:
     """Feed it what the client sends; send what it answers. `is_done`: transmission begins with what is left over;
-    `is_ended`: close after sending."""
+    `is_ended`: close after sending. `is_structured` and `has_allocation`: what the client may use then."""
 
     def __init__(self, export: Export) -> None:
         self._export = export
@@ -40,6 +43,8 @@ class Handshake:
         self._options = 0
         self.is_done = False
         self.is_ended = False
+        self.is_structured = False
+        self.has_allocation = False
 
     def greeting(self) -> bytes:
         """The first bytes of the connection."""
@@ -91,7 +96,14 @@ class Handshake:
             return self._list(payload)
         if option in (nbd.OPT_INFO, nbd.OPT_GO):
             return self._info(option, payload)
+        if option == nbd.OPT_STRUCTURED_REPLY:
+            return self._structured_reply(payload)
+        if option in (nbd.OPT_LIST_META_CONTEXT, nbd.OPT_SET_META_CONTEXT):
+            return self._meta_context(option, payload)
         return _reply(option, nbd.REP_ERR_UNSUP)
+
+    def _flags(self) -> int:
+        return TRANSMISSION_FLAGS | (nbd.SEND_DF if self.is_structured else 0)
 
     def _is_our_name(self, name: bytes) -> bool:
         return name in (b"", self._export.name.encode())
@@ -101,7 +113,7 @@ class Handshake:
             raise ProtocolViolation("NBD client asked for another export")  # the option has no error answer
         self.is_done = True
         zeroes = b"" if self._no_zeroes else bytes(124)
-        return nbd.EXPORT_NAME_REPLY.pack(self._export.size_bytes, TRANSMISSION_FLAGS) + zeroes
+        return nbd.EXPORT_NAME_REPLY.pack(self._export.size_bytes, self._flags()) + zeroes
 
     def _list(self, payload: bytes) -> bytes:
         if payload:
@@ -116,25 +128,68 @@ class Handshake:
             return _reply(option, nbd.REP_ERR_INVALID)
         if not self._is_our_name(name):
             return _reply(option, nbd.REP_ERR_UNKNOWN)
-        export = nbd.EXPORT_INFO.pack(nbd.INFO_EXPORT, self._export.size_bytes, TRANSMISSION_FLAGS)
+        export = nbd.EXPORT_INFO.pack(nbd.INFO_EXPORT, self._export.size_bytes, self._flags())
         sizes = nbd.BLOCK_SIZE_INFO.pack(
             nbd.INFO_BLOCK_SIZE, 512, max(self._export.preferred_bytes, 4096), nbd.MAX_PAYLOAD_BYTES
         )
         self.is_done = option == nbd.OPT_GO
         return _reply(option, nbd.REP_INFO, export) + _reply(option, nbd.REP_INFO, sizes) + _reply(option, nbd.REP_ACK)
 
+    def _structured_reply(self, payload: bytes) -> bytes:
+        if payload:
+            return _reply(nbd.OPT_STRUCTURED_REPLY, nbd.REP_ERR_INVALID)
+        self.is_structured = True
+        return _reply(nbd.OPT_STRUCTURED_REPLY, nbd.REP_ACK)
+
+    def _meta_context(self, option: int, payload: bytes) -> bytes:
+        is_set = option == nbd.OPT_SET_META_CONTEXT
+        if is_set:
+            self.has_allocation = False  # a new choice replaces the old one, even when it fails
+        asked = _context_queries(payload) if self.is_structured else None
+        if asked is None:
+            return _reply(option, nbd.REP_ERR_INVALID)
+        name, queries = asked
+        if not self._is_our_name(name):
+            return _reply(option, nbd.REP_ERR_UNKNOWN)
+        is_wanted = nbd.ALLOCATION_CONTEXT in queries or (not is_set and (not queries or b"base:" in queries))
+        if not is_wanted:
+            return _reply(option, nbd.REP_ACK)
+        self.has_allocation |= is_set
+        context = nbd.CONTEXT_ID.pack(nbd.ALLOCATION_CONTEXT_ID if is_set else 0) + nbd.ALLOCATION_CONTEXT
+        return _reply(option, nbd.REP_META_CONTEXT, context) + _reply(option, nbd.REP_ACK)
+
 
 def _requested_name(payload: bytes) -> bytes | None:
     """The export name of an INFO or GO option; None when the option is malformed."""
-    if len(payload) < 6:
+    name, rest = _counted(payload)
+    if name is None or len(rest) < 2 or len(rest) != 2 + 2 * int.from_bytes(rest[:2], "big"):
         return None
-    length = int.from_bytes(payload[:4], "big")
-    if length > nbd.MAX_EXPORT_NAME_BYTES or len(payload) < 4 + length + 2:
+    return name
+
+
+def _context_queries(payload: bytes) -> tuple[bytes, list[bytes]] | None:
+    """The export name and the queries of a META_CONTEXT option; None when the option is malformed."""
+    name, rest = _counted(payload)
+    if name is None or len(rest) < 4:
         return None
-    n_requests = int.from_bytes(payload[4 + length : 6 + length], "big")
-    if len(payload) != 6 + length + 2 * n_requests:
+    n_queries, rest = int.from_bytes(rest[:4], "big"), rest[4:]
+    if n_queries > MAX_CONTEXT_QUERIES:
         return None
-    return payload[4 : 4 + length]
+    queries: list[bytes] = []
+    for _ in range(n_queries):
+        query, rest = _counted(rest)
+        if query is None:
+            return None
+        queries.append(query)
+    return None if rest else (name, queries)
+
+
+def _counted(data: bytes) -> tuple[bytes | None, bytes]:
+    """A string behind its length, and what follows; None when it is cut or too long."""
+    length = int.from_bytes(data[:4], "big")
+    if len(data) < 4 or length > min(nbd.MAX_EXPORT_NAME_BYTES, len(data) - 4):
+        return None, data
+    return data[4 : 4 + length], data[4 + length :]
 
 
 def _reply(option: int, kind: int, payload: bytes = b"") -> bytes:

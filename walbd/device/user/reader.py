@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from walbd.device.user.block_status import MAX_EXTENTS, file_extents, joined, with_pending
 from walbd.device.user.engine import Engine
 from walbd.device.user.pending import overlay
 from walbd.model.limits import LB_BYTES
@@ -50,6 +51,14 @@ class Reader:
             for piece in pieces:
                 if piece.chunk is not None:
                     piece.chunk.unpin()
+
+    async def block_status(self, offset_bytes: int, size_bytes: int) -> list[tuple[int, int]]:
+        """Consecutive extents from an offset on: (size in bytes, NBD state). Raises StorageFailure."""
+        begin_lb, end_lb = offset_bytes // LB_BYTES, (offset_bytes + size_bytes) // LB_BYTES
+        pieces = self._engine.pending.overlapping(begin_lb, end_lb - begin_lb)
+        files = self._engine.files
+        extents = await self._world.run(file_extents, files.data_fd, files.ddev_path, begin_lb, end_lb)
+        return list(joined(with_pending(extents, pieces)))[:MAX_EXTENTS]
 
     def _fill(self, buffer: memoryview, offset_bytes: int) -> None:
         self._engine.files.read_data(buffer, offset_bytes)

@@ -8,13 +8,15 @@ from walbd.device import nbd_protocol as nbd
 from walbd.model.error import ProtocolViolation
 from walbd.model.limits import LB_BYTES
 
-_RANGED = (nbd.CMD_READ, nbd.CMD_WRITE, nbd.CMD_TRIM, nbd.CMD_WRITE_ZEROES)
+_RANGED = (nbd.CMD_READ, nbd.CMD_WRITE, nbd.CMD_TRIM, nbd.CMD_WRITE_ZEROES, nbd.CMD_BLOCK_STATUS)
+_READING = (nbd.CMD_READ, nbd.CMD_BLOCK_STATUS)
 _FLAGS = {
-    nbd.CMD_READ: nbd.CMD_FLAG_FUA,
+    nbd.CMD_READ: nbd.CMD_FLAG_FUA | nbd.CMD_FLAG_DF,
     nbd.CMD_WRITE: nbd.CMD_FLAG_FUA,
     nbd.CMD_FLUSH: nbd.CMD_FLAG_FUA,
     nbd.CMD_TRIM: nbd.CMD_FLAG_FUA,
-    nbd.CMD_WRITE_ZEROES: nbd.CMD_FLAG_FUA | nbd.CMD_FLAG_NO_HOLE,
+    nbd.CMD_WRITE_ZEROES: nbd.CMD_FLAG_FUA | nbd.CMD_FLAG_NO_HOLE | nbd.CMD_FLAG_FAST_ZERO,
+    nbd.CMD_BLOCK_STATUS: nbd.CMD_FLAG_FUA | nbd.CMD_FLAG_REQ_ONE,
 }
 
 
@@ -65,5 +67,5 @@ def refusal(request: Request, device_bytes: int) -> int:
     if request.command == nbd.CMD_READ and request.size_bytes > nbd.MAX_PAYLOAD_BYTES:
         return nbd.EINVAL
     if request.offset_bytes + request.size_bytes > device_bytes:
-        return nbd.EINVAL if request.command == nbd.CMD_READ else nbd.ENOSPC
-    return 0
+        return nbd.EINVAL if request.command in _READING else nbd.ENOSPC
+    return nbd.ENOTSUP if request.flags & nbd.CMD_FLAG_FAST_ZERO else 0

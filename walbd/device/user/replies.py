@@ -1,0 +1,45 @@
+"""Replies of the transmission phase, sans-IO: simple ones, or structured ones where the client has asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from walbd.device import nbd_protocol as nbd
+
+MAX_MESSAGE_BYTES = 4096
+
+
+def done(cookie: int) -> bytes:
+    """A request without an answer of its own is carried out; simple in both modes, as the protocol allows."""
+    return nbd.REPLY.pack(nbd.REPLY_MAGIC, 0, cookie)
+
+
+def failed(cookie: int, error: int, message: str, is_structured: bool) -> bytes:
+    """A request is refused or has failed; only structured replies carry the message."""
+    if not is_structured:
+        return nbd.REPLY.pack(nbd.REPLY_MAGIC, error, cookie)
+    text = message.encode()[:MAX_MESSAGE_BYTES]
+    payload = nbd.CHUNK_ERROR.pack(error, len(text)) + text
+    return _last_chunk(nbd.CHUNK_KIND_ERROR, cookie, len(payload)) + payload
+
+
+def read_answer(cookie: int, offset_bytes: int, size_bytes: int, is_structured: bool) -> tuple[bytearray, memoryview]:
+    """The answer to a read, and the part of it that is to be filled with the data."""
+    if is_structured:
+        head = _last_chunk(nbd.CHUNK_OFFSET_DATA, cookie, nbd.CHUNK_OFFSET.size + size_bytes)
+        head += nbd.CHUNK_OFFSET.pack(offset_bytes)
+    else:
+        head = done(cookie)
+    answer = bytearray(len(head) + size_bytes)
+    answer[: len(head)] = head
+    return answer, memoryview(answer)[len(head) :]
+
+
+def block_status(cookie: int, extents: Iterable[tuple[int, int]]) -> bytes:
+    """The answer to a block status request: (size in bytes, STATE_ flags) of consecutive extents."""
+    payload = nbd.CONTEXT_ID.pack(nbd.ALLOCATION_CONTEXT_ID) + b"".join(nbd.EXTENT.pack(*extent) for extent in extents)
+    return _last_chunk(nbd.CHUNK_BLOCK_STATUS, cookie, len(payload)) + payload
+
+
+def _last_chunk(kind: int, cookie: int, size_bytes: int) -> bytes:
+    return nbd.CHUNK.pack(nbd.CHUNK_MAGIC, nbd.CHUNK_FLAG_DONE, kind, cookie, size_bytes)
