@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from walbd.device.kernel_device import NODE_FOLDER
-from walbd.device.kernel_nbd import MAX_INDEX, KernelNbd, Link, node_of, unused
+from walbd.device.kernel_nbd import MAX_INDEX, KernelNbd, Link, node_of
 from walbd.model.error import AlreadyExists, BadState, Corrupted, StorageFailure
 from walbd.world.files import Files
 
@@ -96,7 +96,7 @@ class AttachmentFolder:
             raise BadState(f"{self.name} is not attached")
         index = kernel.find(attachment.link.identifier)
         if index is not None:
-            with contextlib.nullcontext() if is_forced else unused(node_of(index)):
+            with contextlib.nullcontext() if is_forced else kernel.unused(index):
                 kernel.disconnect(index)
         self.remove()
 

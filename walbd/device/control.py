@@ -20,7 +20,14 @@ DEFAULT_SOCKET_DIR = "/run/walb"
 # Errors that mean the same on both sides; every other one arrives as Refused.
 _KINDS: dict[str, type[WalbError]] = {
     kind.__name__: kind
-    for kind in (errors.BadState, errors.InvalidArgument, errors.StorageFailure, errors.NotFound, errors.Corrupted)
+    for kind in (
+        errors.AlreadyExists,
+        errors.BadState,
+        errors.InvalidArgument,
+        errors.StorageFailure,
+        errors.NotFound,
+        errors.Corrupted,
+    )
 }
 Json = dict[str, Any]
 

@@ -105,6 +105,23 @@ class KernelNbd:
         """Ends a connection: what is in flight fails, the node has no content any more."""
         self._call({"command": DISCONNECT, "index": index}, None)
 
+    @contextmanager
+    def unused(self, index: int) -> Iterator[None]:
+        """Claims a device, so that nobody mounts it meanwhile. Raises BadState when it is mounted or a part of
+        something."""
+        node = node_of(index)
+        try:
+            fd = os.open(node, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                remedy = "is it mounted, swap, or a physical volume? end that first"
+                raise BadState(f"{node} is in use", remedy) from error
+            raise StorageFailure(f"cannot open {node}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            os.close(fd)
+
     def find(self, identifier: str) -> int | None:
         """The index of the device connected under an identifier."""
         for path in self._sysfs.glob("nbd*/backend"):
@@ -123,19 +140,3 @@ class KernelNbd:
 
 def _of(index: int, link: Link) -> Json:
     return {"command": RECONFIGURE, "index": index, "backend_identifier": link.identifier}
-
-
-@contextmanager
-def unused(node: str) -> Iterator[None]:
-    """Claims a block device, so that nobody mounts it meanwhile. Raises BadState when it is mounted or a part of
-    something."""
-    try:
-        fd = os.open(node, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.EBUSY:
-            raise BadState(f"{node} is in use", "is it mounted, swap, or a physical volume? end that first") from error
-        raise StorageFailure(f"cannot open {node}: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        os.close(fd)

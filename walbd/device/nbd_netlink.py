@@ -69,14 +69,14 @@ def call(request: Json, socket_fd: int | None) -> Json:
         try:
             answers = list(netlink.nlm_request(message, netlink.prid, msg_flags=NLM_F_REQUEST | NLM_F_ACK))
         except NetlinkError as error:
-            raise _failure(request, int(error.code)) from error
+            raise failure(request, int(error.code)) from error
     finally:
         netlink.close()
     indexes = [answer.get_attr("NBD_ATTR_INDEX") for answer in answers]
     return {"index": next((index for index in indexes if index is not None), request.get("index"))}
 
 
-def _failure(request: Json, code: int) -> WalbError:
+def failure(request: Json, code: int) -> WalbError:
     """What an error number of the kernel means."""
     index = request.get("index")
     node = f"{NODE_PREFIX}{index}" if index is not None else "an NBD device"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import mmap
 import os
+import random
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +18,8 @@ from tests.vm.inside.disks import run
 from walbd.model.error import WalbError
 
 NODE = Path("/dev/walb/vol")
+BLKDISCARD, BLKZEROOUT = 0x1277, 0x127F
+N_REQUESTS = 300
 
 
 @pytest.fixture
@@ -81,5 +87,33 @@ def test_an_attached_device_grows_online(pair: Pair, tmp_path: Path) -> None:
             assert run("blockdev", "--getsize64", NODE).strip() == str(96 << 20)
             run("resize2fs", NODE)
         check_ext4(NODE)
-        restarted(server).stop()
-        assert run("blockdev", "--getsize64", NODE).strip() == str(96 << 20)
+
+
+def test_the_kernel_reads_what_it_wrote_discarded_or_zeroed(pair: Pair, tmp_path: Path) -> None:
+    choose = random.Random(5)
+    oracle = bytearray(pair.size_bytes)
+    with Server(pair) as server:
+        server.wait_ready()
+        attach(pair)
+        fd = os.open(NODE, os.O_RDWR | os.O_DIRECT)
+        for _ in range(N_REQUESTS):
+            begin = choose.randrange(pair.size_bytes // 512) * 512
+            size = min(choose.choice((1, 8, 100, 2048, 5000)) * 512, pair.size_bytes - begin)
+            buffer = mmap.mmap(-1, size)  # page aligned, as direct I/O wants it
+            action = choose.choice(("write", "write", "read", "read", "discard", "zero", "flush"))
+            if action == "write":
+                buffer[:] = oracle[begin : begin + size] = choose.randbytes(size)
+                assert os.pwrite(fd, buffer, begin) == size
+            elif action == "read":
+                assert os.preadv(fd, [buffer], begin) == size
+                assert buffer[:] == oracle[begin : begin + size]
+            elif action == "flush":
+                os.fsync(fd)
+            else:
+                fcntl.ioctl(fd, BLKDISCARD if action == "discard" else BLKZEROOUT, struct.pack("=QQ", begin, size))
+                oracle[begin : begin + size] = bytes(size)
+        os.close(fd)
+        with open(NODE, "rb") as node:
+            assert node.read() == oracle
+        with server.client() as client:
+            assert client.read(0, pair.size_bytes) == oracle

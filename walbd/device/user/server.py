@@ -11,6 +11,7 @@ from pathlib import Path
 
 from walbd.device.attachment import AttachmentFolder
 from walbd.device.control import CONTROL_SUFFIX, MAX_LINE_BYTES, NBD_SUFFIX
+from walbd.device.kernel_device import NODE_FOLDER
 from walbd.device.kernel_nbd import KernelNbd
 from walbd.device.user.checkpoint import Checkpointer
 from walbd.device.user.chunk import ChunkPool
@@ -47,11 +48,15 @@ class ServerOptions:
 
 
 class DeviceServer:
-    """Serves one device until a signal or the control operation stop."""
+    """Serves one device until a signal or the control operation stop. `kernel` and `nodes` are for tests."""
 
-    def __init__(self, options: ServerOptions, world: World) -> None:
+    def __init__(
+        self, options: ServerOptions, world: World, kernel: KernelNbd | None = None, nodes: Path = NODE_FOLDER
+    ) -> None:
         self._options = options
         self._world = world
+        self._kernel = kernel or KernelNbd()
+        self._nodes = nodes
         self._clients: set[Connection] = set()
         self._control: ControlServer | None = None
         self._stopping = asyncio.Event()
@@ -90,8 +95,8 @@ class DeviceServer:
             return Connection(engine, reader, pool, export, self._clients)
 
         kernel = KernelClient(
-            AttachmentFolder(options.socket_dir, options.name, self._world.files),
-            KernelNbd(),
+            AttachmentFolder(options.socket_dir, options.name, self._world.files, self._nodes),
+            self._kernel,
             lambda on_lost: KernelConnection(engine, reader, pool, export, self._clients, on_lost),
             lambda: export().size_bytes,
             self._world,
