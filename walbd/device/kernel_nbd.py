@@ -134,7 +134,10 @@ class KernelNbd:
 
     def numbers(self, index: int) -> tuple[int, int]:
         """(major, minor)."""
-        major, minor = (self._sysfs / f"nbd{index}" / "dev").read_text().split(":")
+        try:
+            major, minor = (self._sysfs / f"nbd{index}" / "dev").read_text().split(":")
+        except OSError as error:
+            raise StorageFailure(f"{node_of(index)} is gone: {error.strerror}") from error
         return int(major), int(minor)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from walbd.device.attachment import AttachmentFolder
+from walbd.device.attachment import MAX_TIMEOUT_SEC, AttachmentFolder
 from walbd.device.control import CONTROL_SUFFIX
 from walbd.device.kernel_nbd import KernelNbd, parse_node
 from walbd.device.resolve import resolve_device
@@ -16,7 +16,8 @@ from walbd.model.limits import check_device_name
 from walbd.world.files import Files
 
 DEFAULT_TIMEOUT_SEC = 30
-DEFAULT_DEAD_SEC = 3600
+# As long as a freeze may last: I/O that fails is worse than I/O that waits, and `detach -f` ends the waiting.
+DEFAULT_DEAD_SEC = MAX_TIMEOUT_SEC
 
 
 async def attach(spec: str, socket_dir: Path, node: str | None, timeout_sec: int, dead_sec: int) -> str:

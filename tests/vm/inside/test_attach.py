@@ -7,12 +7,14 @@ import mmap
 import os
 import random
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.device.walb_devices import Pair, Server
+from tests.device.walb_devices import BOUND_SEC, Pair, Server
 from tests.vm.inside.attached import attach, check_ext4, mounted, restarted, wdevc
 from tests.vm.inside.disks import run
 from walbd.model.error import WalbError
@@ -29,6 +31,25 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     yield pair
     if (tmp_path / "vol.attached").exists():
         wdevc(tmp_path, "detach", "vol", "-f")
+
+
+def write_directly(node: Path, data: bytes) -> int:
+    """Writes past the page cache to the begin of a device."""
+    buffer = mmap.mmap(-1, len(data))
+    buffer[:] = data
+    fd = os.open(node, os.O_RDWR | os.O_DIRECT)
+    try:
+        return os.pwrite(fd, buffer, 0)
+    finally:
+        os.close(fd)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Looks again and again; fails the test in the end."""
+    end = time.monotonic() + BOUND_SEC
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_an_attached_device_is_a_disk_of_the_kernel_until_it_is_detached(pair: Pair, tmp_path: Path) -> None:
@@ -74,6 +95,22 @@ def test_a_mounted_file_system_outlives_kill_and_upgrade_of_the_server(pair: Pai
     check_ext4(NODE)
     with server:
         wdevc(tmp_path, "detach", "vol")
+
+
+@pytest.mark.long
+def test_io_that_waited_too_long_for_an_answer_goes_on_with_a_new_connection(pair: Pair, tmp_path: Path) -> None:
+    with Server(pair) as server:
+        server.wait_ready()
+        attach(pair)
+        wdevc(tmp_path, "freeze", "vol")
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write_directly, NODE, b"x" * 4096)
+            wait_until(lambda: "Connection timed out" in run("dmesg"))
+            wdevc(tmp_path, "melt", "vol")
+            assert writing.result(BOUND_SEC) == 4096
+        assert server.log_path.read_text().count("attached again") == 1
+        with server.client() as client:
+            assert client.read(0, 4096) == b"x" * 4096
 
 
 def test_an_attached_device_grows_online(pair: Pair, tmp_path: Path) -> None:

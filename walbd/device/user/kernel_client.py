@@ -111,8 +111,16 @@ class KernelClient:
                     await self._link(self._attachment, may_connect=True)
                     info_line(f"attached again: {self.node}")
             except WalbError as error:
-                await self._world.run(self._folder.remove_link)  # it may lead to a device of someone else
                 error_line(f"not attached to the kernel: {error}")
+                await self._after_failed_restore()
+
+    async def _after_failed_restore(self) -> None:
+        """The kernel's device waits on: try again. Or it is gone: the link may lead to a device of someone else now."""
+        attachment = self._attachment
+        if attachment and await self._world.run(self._kernel.find, attachment.link.identifier) is not None:
+            self._relinking = asyncio.ensure_future(self._relink())
+        else:
+            await self._world.run(self._folder.remove_link)
 
     async def resize(self) -> None:
         """Tells the kernel the present size."""
@@ -164,11 +172,11 @@ class KernelClient:
         if connection is not self._connection:
             return
         self._connection = None
+        warning_line(f"the kernel closed its connection to {self.node}")
         self._relinking = asyncio.ensure_future(self._relink())
 
     async def _relink(self) -> None:
         """After a lost connection: the kernel gave up waiting for an answer, or someone disconnected the device."""
-        warning_line(f"the kernel dropped its connection to {self.node}")
         delay_sec = FIRST_RETRY_SEC
         while True:
             async with self._lock:
