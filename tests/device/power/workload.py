@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import random
 import sys
@@ -41,7 +40,7 @@ class Change:
 
 
 class History:
-    """All changes in their order, with the digest of the device after each number of them."""
+    """The content of the device after each number of changes, in their order."""
 
     def __init__(self) -> None:
         self.image = bytearray(DATA_BYTES)
@@ -51,14 +50,14 @@ class History:
         self.image[change.offset : change.offset + len(change.data)] = change.data
         self.images.append(bytes(self.image))
 
-    def places(self, content: bytes, least: int) -> list[int]:
-        """After how many changes the device had this content, from `least` on."""
-        wanted = hashlib.blake2b(content).digest()
-        return [n for n in range(least, len(self.images)) if hashlib.blake2b(self.images[n]).digest() == wanted]
-
     def cut_to(self, count: int) -> None:
         del self.images[count + 1 :]
         self.image[:] = self.images[count]
+
+
+def places(images: list[bytes], content: bytes, least: int) -> list[int]:
+    """After how many changes the device had this content, from `least` on."""
+    return [n for n in range(least, len(images)) if images[n] == content]
 
 
 class Life:
@@ -75,7 +74,7 @@ class Life:
         """Starts, serves random requests, and leaves everything as it is."""
         self.recorder.watch([self.pair.ldev, self.pair.ddev])
         rig = Rig(self.pair)
-        found = self.history.places(self.pair.ddev.read_bytes(), self.covered_before)
+        found = places(self.history.images, self.pair.ddev.read_bytes(), self.covered_before)
         assert found, "the start ended with what no prefix of the requests explains"
         self.history.cut_to(found[-1])
         self.recorder.mark(SERVING)
@@ -136,8 +135,8 @@ class Life:
         covered = min(self._completed, len(self.history.images) - 1) if only_completed else len(self.history.images) - 1
         request.add_done_callback(lambda _: self.recorder.mark(covered))
 
-    def check_cut(self, entries: list[Entry], files: list[bytes], folder: Path) -> tuple[int, int]:
-        """Redoes what the cut left, by the tools' own redo; (covered, changes that are there)."""
+    def check_cut(self, entries: list[Entry], files: list[bytes], folder: Path) -> int:
+        """Redoes what the cut left and checks it; returns how many changes are covered."""
         values = [entry.offset for entry in entries if entry.kind is Kind.MARK]
         is_serving = SERVING in values
         covered = max([value for value in values if value < SERVING], default=self.covered_before)
@@ -151,10 +150,9 @@ class Life:
         finally:
             os.close(ldev)
             os.close(ddev)
-        content = paths[1].read_bytes()
-        places = [n for n in range(covered, len(images)) if images[n] == content]
-        assert places, f"{covered} changes were covered; the device is in no state at or after that"
-        return covered, places[-1]
+        found = places(images, paths[1].read_bytes(), covered)
+        assert found, f"{covered} changes were covered; the device is in no state at or after that"
+        return covered
 
 
 def chain(seed: int, n_cuts: int, folder: Path, recorder: Recorder) -> None:
@@ -173,7 +171,7 @@ def chain(seed: int, n_cuts: int, folder: Path, recorder: Recorder) -> None:
         for _ in range(CUTS_IN_A_LIFE):
             moment = rng.randrange(1, len(entries) + 1)
             files = cut(before, blocks, entries[:moment], rng)
-            covered, _ = life.check_cut(entries[:moment], files, folder)
+            covered = life.check_cut(entries[:moment], files, folder)
             done += 1
         if SERVING not in [entry.offset for entry in entries[:moment] if entry.kind is Kind.MARK]:
             history.images = life.before
