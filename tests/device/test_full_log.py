@@ -89,6 +89,21 @@ async def test_who_waits_for_log_is_woken_when_it_is_full(strict: Rig) -> None:
     assert strict.engine.notices.events == before + 1
 
 
+async def test_a_full_log_is_reported_once_however_sizes_mix(strict: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    await fill(strict)
+    for _ in range(2):
+        assert await strict.start_write(0, b"s" * 512) == 0
+        assert await strict.start_write(0, bytes(BLOCK)) == EIO
+    assert capsys.readouterr().err.count("the log is full") == 1
+    assert strict.engine.notices.events == 1
+
+
+async def test_who_is_refused_is_told_why(strict: Rig) -> None:
+    assert strict.engine.refusal == ""
+    await fill(strict)
+    assert "full of what was not shipped" in strict.engine.refusal
+
+
 async def test_by_default_writes_go_on_and_the_loss_is_flagged(rig: Rig) -> None:
     for number in range(40):
         assert await rig.start_write(BLOCK * number, bytes([number]) * BLOCK) == 0

@@ -7,13 +7,13 @@ import mmap
 import os
 import random
 import struct
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from demo.group import wait_until
 from tests.device.walb_devices import BOUND_SEC, Pair, Server
 from tests.vm.inside.attached import attach, check_ext4, mounted, restarted, wdevc
 from tests.vm.inside.disks import run
@@ -42,14 +42,6 @@ def write_directly(node: Path, data: bytes) -> int:
         return os.pwrite(fd, buffer, 0)
     finally:
         os.close(fd)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Looks again and again; fails the test in the end."""
-    end = time.monotonic() + BOUND_SEC
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_an_attached_device_is_a_disk_of_the_kernel_until_it_is_detached(pair: Pair, tmp_path: Path) -> None:
@@ -105,7 +97,7 @@ def test_io_that_waited_too_long_for_an_answer_goes_on_with_a_new_connection(pai
         wdevc(tmp_path, "freeze", "vol")
         with ThreadPoolExecutor(1) as pool:
             writing = pool.submit(write_directly, NODE, b"x" * 4096)
-            wait_until(lambda: "Connection timed out" in run("dmesg"))
+            wait_until(lambda: "Connection timed out" in run("dmesg"), BOUND_SEC, "the kernel's time-out")
             wdevc(tmp_path, "melt", "vol")
             assert writing.result(BOUND_SEC) == 4096
         assert server.log_path.read_text().count("attached again") == 1

@@ -174,10 +174,10 @@ class Connection(asyncio.BufferedProtocol):
         elif request.command == nbd.CMD_BLOCK_STATUS:
             self._block_status(request)
         elif request.command == nbd.CMD_FLUSH:
-            self._engine.flush(lambda error: self._reply(cookie, error, self._engine.failure))
+            self._engine.flush(lambda error: self._reply(cookie, error, self._engine.refusal))
         else:
             pieces = self._pieces(request)
-            self._engine.submit(pieces, request.is_fua, lambda error: self._reply(cookie, error, self._engine.failure))
+            self._engine.submit(pieces, request.is_fua, lambda error: self._reply(cookie, error, self._engine.refusal))
 
     def _pieces(self, request: Request) -> list[Piece]:
         max_record_lb = self._engine.max_record_lb

@@ -37,6 +37,7 @@ LOG_SYNC_BYTES = 16 << 20
 # Writes not yet on the data device keep their memory; clients are held back above and let go below.
 MAX_PENDING_BYTES = 32 << 20
 MIN_PENDING_BYTES = 16 << 20
+FULL_TEXT = "the log is full of what was not shipped yet: writes fail until walb-storage has shipped some"
 
 
 @dataclass(slots=True)
@@ -74,6 +75,7 @@ class Engine:
         self.pending = PendingSet()
         self.is_overflow = is_overflow
         self.is_full_of_log = False
+        self._full_at_oldest = -1
         self.failure = ""
         self.on_room: Callable[[], None] = lambda: None
         self.on_checkpoint_needed: Callable[[], None] = lambda: None
@@ -109,6 +111,11 @@ class Engine:
     def is_full(self) -> bool:
         """True when clients should send no more writes for now; on_room is called when they may again."""
         return self._memory_bytes >= MAX_PENDING_BYTES and not self.failure
+
+    @property
+    def refusal(self) -> str:
+        """Why writes fail now; '' when they do not."""
+        return self.failure or (FULL_TEXT if self.is_full_of_log else "")
 
     def submit(self, pieces: list[Piece], is_fua: bool, done: Done) -> None:
         """Queues one write or discard; done(error) is called when it is acknowledged. Call kick after the last."""
@@ -208,9 +215,11 @@ class Engine:
         if limit_lsid == self.positions.prev_written + self._ring_size_pb:
             self._needs_room = True
             return
-        if not self.is_full_of_log:
-            self.is_full_of_log = True
-            error_line("the log is full of what was not shipped yet: writes fail until walb-storage has shipped some")
+        self.is_full_of_log = True
+        # Small writes may still fit in between: as long as no log is given free, it is one and the same story.
+        if self._full_at_oldest != self.positions.oldest:
+            self._full_at_oldest = self.positions.oldest
+            error_line(FULL_TEXT)
             self.notices.event()
         self._refuse(self._take_request())
 
@@ -412,6 +421,7 @@ class Engine:
         self.use(sector)
         self.positions.reset()
         self.is_overflow = False
+        self.is_full_of_log, self._full_at_oldest = False, -1
         self._needs_room = False
         self._flushes = [(0, done) for _, done in self._flushes]
         self.notices.event()
