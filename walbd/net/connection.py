@@ -17,7 +17,7 @@ from walbd.world.world import World
 # How often a side that works sends a sign of life, when it sends nothing else.
 HEARTBEAT_SEC = 0.5
 # Large writes are handed to the socket in pieces, so that slow progress is seen as progress.
-WRITE_PIECE_BYTES = 1 << 20
+WRITE_PIECE_BYTES = 2 << 20
 # How long to let a peer take the last error text before the connection is closed, and how much of what it still sends
 # is thrown away meanwhile.
 LINGER_SEC = 3.0

@@ -113,7 +113,8 @@ class FullBackupSender:
             image_chunk.pack(buffer, offset, length, request.bulk_bytes, compress)
             return length
 
-        threads = min(request.compress.threads, MAX_THREADS)
+        # Two at least: while one reads, the other looks for zeros and computes the checksum.
+        threads = max(2, min(request.compress.threads, MAX_THREADS))
         buffers = [image_chunk.new_buffer(request.bulk_bytes) for _ in range(threads + 1)]
         async with acknowledged(self._connection) as ack:
             await send_data(self._connection, ack, fill, buffers, hooks or Hooks())

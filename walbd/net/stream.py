@@ -17,7 +17,7 @@ from walbd.net.frame import Frame, FrameType
 from walbd.net.tasks import ended, wait_ended
 
 # Python runs once per so many bytes.
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 2 << 20
 # Receive buffers have this much room besides, for a table before the data.
 SLACK_BYTES = 16 << 10
 # One or two are being worked on while the others fill.
