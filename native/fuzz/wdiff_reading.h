@@ -81,7 +81,7 @@ static inline int apply_merge(walb_wdiff_merge *m, uint8_t *image)
     static int fd = -1;
     walb_failure f;
     walb_wdiff_apply *a;
-    uint64_t done_lb;
+    walb_wdiff_applier *w;
     int result;
 
     if (!m)
@@ -92,8 +92,11 @@ static inline int apply_merge(walb_wdiff_merge *m, uint8_t *image)
     MUST(fd >= 0 && pwrite(fd, image, IMAGE_BYTES, 0) == IMAGE_BYTES);
     a = walb_wdiff_apply_new(m, fd, IMAGE_LB, WALB_DISCARD_ZERO, &f);
     MUST(a);
-    while ((result = walb_wdiff_apply_step(a, &done_lb, &f)) > 0)
+    w = walb_wdiff_applier_new(a, 1, &f);
+    MUST(w);
+    while ((result = walb_wdiff_apply_step(w, &f)) > 0)
         ;
+    walb_wdiff_applier_free(w);
     walb_wdiff_apply_free(a);
     walb_wdiff_merge_free(m);
     MUST(lseek(fd, 0, SEEK_END) == IMAGE_BYTES && pread(fd, image, IMAGE_BYTES, 0) == IMAGE_BYTES);

@@ -29,7 +29,7 @@ from tests.wdiff.wdiff_testing import (
 )
 from tests.wlog.log_strategies import DEVICE_LB
 from walbd.model.error import BadState, Cancelled, Corrupted, StorageFailure
-from walbd.wdiff.apply import ApplyStats, Discard, apply_wdiffs
+from walbd.wdiff.apply import THREADS, ApplyStats, Discard, apply_wdiffs
 
 IMAGE = b"\xa5" * (DEVICE_LB * 512)
 MIB_LB = 2048
@@ -117,11 +117,11 @@ def test_progress_rises_to_the_end_and_cancelling_stops_between_steps(tmp_path: 
         file.truncate(size_lb * 512)
         apply_wdiffs(file.fileno(), size_lb, [path], progress=seen.append)
         assert seen == sorted(seen) and seen[-1] == size_lb
-        assert max(b - a for a, b in pairwise([0, *seen])) <= 4 * MIB_LB
+        assert len(seen) >= 10
         seen.clear()
         with pytest.raises(Cancelled):
             apply_wdiffs(file.fileno(), size_lb, [path], cancelled=lambda: len(seen) >= 3, progress=seen.append)
-        assert len(seen) == 3
+        assert 3 <= len(seen) <= 2 + THREADS
 
 
 def test_a_damaged_record_ends_the_work_naming_file_and_place(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class MergeInputs:
 
         Raises Corrupted naming the file when a header is damaged or the uuids differ."""
         self._files = list(files)
-        self._names = list(names)
+        self.names = list(names)
         self.failure = new_failure()
         handle = lib.walb_wdiff_merge_new([file.fileno() for file in files], len(files), max_io_lb, self.failure)
         if not handle:
@@ -50,11 +50,11 @@ class MergeInputs:
 
     def error(self, output: str = "diff") -> WalbError:
         """The error of the call that just failed; `output` names what was written, if that failed."""
-        return error_of(self.failure, output, self._names)
+        return error_of(self.failure, output, self.names)
 
     def error_of(self, failure: Any) -> WalbError:
         """The error of a thread's own failure."""
-        return error_of(failure, "output", self._names)
+        return error_of(failure, "output", self.names)
 
     def statistics(self) -> WdiffStatistics:
         """What the files hold, once all of the merge was taken."""
