@@ -234,6 +234,18 @@ async def test_the_periodic_checkpoint_stores_what_is_written(rig: Rig) -> None:
         rig.checkpointer.set_interval_ms(86_400_001)
 
 
+async def test_a_device_with_nothing_to_store_sets_no_timer(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[float] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda delay_sec, *rest: timers.append(delay_sec))
+    rig.checkpointer.set_interval_ms(7_000)
+    assert 7.0 not in timers
+    monkeypatch.undo()
+    rig.checkpointer.set_interval_ms(5)
+    for number in range(3):
+        await rig.start_write(0, b"a" * 512, is_fua=True)
+        await rig.until(lambda lsid=2 * number + 2: rig.engine.positions.prev_written == lsid)
+
+
 async def test_a_stop_leaves_nothing_to_redo(rig: Rig) -> None:
     rig.start_write(0, b"a" * 512)
     rig.start_zeroes(512, 100 << 10)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from walbd.device.control import CONTROL_SUFFIX
+from walbd.device.device_log import DeviceLog
 from walbd.device.kernel_ioctl import (
     ANY_MINOR,
     CONTROL_NODE,
@@ -34,7 +35,6 @@ from walbd.wlog.super_sector import read_super_sector
 LIST_STEP = 32
 MAX_MINOR = 1 << 20
 LOOK_SEC = 0.05
-MAX_MESSAGE_BYTES = 4096
 SERVER_COMMAND = (sys.executable, "-m", "walbd.device.main")
 
 
@@ -61,39 +61,20 @@ class _DetachedServer:
     def __init__(self, ldev_path: str, ddev_path: str, name: str, socket_dir: Path) -> None:
         self.name = check_device_name(name or _name_on(ldev_path))
         self.control_path = socket_dir / f"{self.name}{CONTROL_SUFFIX}"
-        self._log_path = socket_dir / f"{self.name}.log"
         paths = ("-ldev", str(Path(ldev_path).absolute()), "-ddev", str(Path(ddev_path).absolute()))
-        try:
-            socket_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-            with open(self._log_path, "ab") as log:
-                self._begin = log.tell()
-                self.process = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
-                        "walbd.device.main",
-                        "-n",
-                        self.name,
-                        *paths,
-                        "-s",
-                        str(socket_dir.absolute()),
-                    ],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    cwd="/",
-                )
-        except OSError as error:
-            hint = "name a folder of yours with -s"
-            raise StorageFailure(f"cannot write {self._log_path}: {error.strerror}", hint) from error
+        with DeviceLog(socket_dir, self.name) as self._log:
+            self.process = subprocess.Popen(
+                [*SERVER_COMMAND, "-n", self.name, *paths, "-s", str(socket_dir.absolute())],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log.file,
+                stderr=self._log.file,
+                start_new_session=True,
+                cwd="/",
+            )
 
     def last_message(self) -> str:
         """The last line it wrote."""
-        with open(self._log_path, errors="replace") as log:
-            log.seek(self._begin)
-            lines = log.read(MAX_MESSAGE_BYTES).strip().splitlines()
-        return lines[-1] if lines else "no message"
+        return self._log.last_message()
 
 
 def _name_on(ldev_path: str) -> str:

@@ -1,33 +1,42 @@
-"""walb-device: serves one user-space walb device (docs/device.md)."""
+"""walb-device: serves one user-space walb device, or starts many (docs/device.md)."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from walbd.device.control import DEFAULT_SOCKET_DIR
-from walbd.model.address import Address
-from walbd.model.error import InvalidArgument, WalbError
-from walbd.model.limits import check_device_name
+from walbd.model.error import WalbError
 from walbd.version import VERSION
-from walbd.world.command_line import HELP, Option, OptionError, is_help_asked, parse_arguments
+from walbd.world.command_line import HELP, Arguments, Option, OptionError, is_help_asked, parse_arguments
 
-OPTIONS = (
-    HELP,
+SOCKET_DIR = Option("s", "DIR", "folder of the sockets NAME.nbd and NAME.ctl", DEFAULT_SOCKET_DIR)
+# Of one device; a line of a list has the same.
+DEVICE_OPTIONS = (
     Option("n", "NAME", "name of the device", is_necessary=True),
     Option("ldev", "PATH", "log device: file or block device made by wdevc format-ldev", is_necessary=True),
     Option("ddev", "PATH", "data device: file or block device", is_necessary=True),
-    Option("s", "DIR", "folder of the sockets NAME.nbd and NAME.ctl", DEFAULT_SOCKET_DIR),
+    SOCKET_DIR,
     Option("on-full", "overflow|error", "log that was not shipped is overwritten, or writes fail", "overflow"),
     Option("tcp", "HOST:PORT", "serve NBD there, too: nobody is asked who he is, so 127.0.0.1 or a closed network"),
 )
+LIST = Option(
+    "list", "FILE", "start, detached, every device of a file with these options on a line each", is_necessary=True
+)
+LIST_OPTIONS = (LIST, SOCKET_DIR)
 
 
 def help_text() -> str:
     """What -h prints."""
-    lines = [f"walb device server version {VERSION}", "", "usage: walb-device -n NAME -ldev PATH -ddev PATH [options]"]
-    return "\n".join([*lines, *(option.help_line() for option in OPTIONS)])
+    lines = [
+        f"walb device server version {VERSION}",
+        "",
+        "usage: walb-device -n NAME -ldev PATH -ddev PATH [options]",
+        "       walb-device -list FILE [-s DIR]",
+    ]
+    options = (HELP, *DEVICE_OPTIONS, replace(LIST, is_necessary=False))
+    return "\n".join([*lines, *(option.help_line() for option in options)])
 
 
 def main() -> int:
@@ -36,40 +45,32 @@ def main() -> int:
     if is_help_asked(words):
         print(help_text())
         return 0
+    is_list = "-list" in words
     try:
-        arguments = parse_arguments(words, OPTIONS)
+        arguments = parse_arguments(words, LIST_OPTIONS if is_list else DEVICE_OPTIONS)
     except OptionError as error:
         print(f"OptionError:{error}")
         print(help_text())
         return 1
-    import uvloop
-
-    from walbd.device.user.engine import OnFull
-    from walbd.device.user.server import DeviceServer, ServerOptions
-    from walbd.world.world import World
-
-    def _on_full(text: str) -> OnFull:
-        if text not in {choice.value for choice in OnFull}:
-            raise InvalidArgument(f"-on-full {text[:40]} is unknown", "write overflow or error")
-        return OnFull(text)
-
-    async def serve() -> int:
-        options = ServerOptions(
-            check_device_name(arguments.get("n")),
-            arguments.get("ldev"),
-            arguments.get("ddev"),
-            Path(arguments.get("s")),
-            _on_full(arguments.get("on-full")),
-            Address.parse(arguments.get("tcp")) if "tcp" in arguments else None,
-        )
-        return await DeviceServer(options, World()).run()
-
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve())
+        return _start_list(arguments) if is_list else _serve(arguments)
     except WalbError as error:
         print(f"walb-device: error: {error}", file=sys.stderr)
         return 1
+
+
+def _serve(arguments: Arguments) -> int:
+    from walbd.device.user.run import run_device, server_options
+
+    return run_device(server_options(arguments))
+
+
+def _start_list(arguments: Arguments) -> int:
+    from walbd.device.device_list import read_device_list, start_devices
+
+    folder = replace(SOCKET_DIR, default=arguments.get("s"))
+    options = tuple(folder if option is SOCKET_DIR else option for option in DEVICE_OPTIONS)
+    return start_devices(read_device_list(Path(arguments.get("list")), options), print)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Checkpointer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_asked = False
         engine.on_checkpoint_needed = self._ask
+        engine.on_written = self._start_timer
 
     # ---- checkpoints ----
 
@@ -48,12 +49,14 @@ class Checkpointer:
     def set_interval_ms(self, interval_ms: int) -> None:
         """Sets it and starts counting anew."""
         self._interval_ms = check_range("checkpoint interval in ms", interval_ms, 0, MAX_INTERVAL_MS)
-        self.start()
-
-    def start(self) -> None:
-        """Starts, or restarts, the periodic checkpoints."""
         self._stop_timer()
-        if self._interval_ms and not self._engine.failure:
+        self._start_timer()
+
+    def _start_timer(self) -> None:
+        """Has a checkpoint taken after the interval when there is something to store: an idle device has no timer."""
+        positions = self._engine.positions
+        is_needed = positions.written != positions.prev_written and not self._engine.failure
+        if self._interval_ms and is_needed and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._interval_ms / 1000, self._tick)
 
     def _stop_timer(self) -> None:
@@ -62,9 +65,10 @@ class Checkpointer:
             self._timer = None
 
     def _tick(self) -> None:
+        self._timer = None
         if not self.is_frozen:
             self._ask()
-        self.start()
+        self._start_timer()
 
     def _ask(self) -> None:
         """Takes a checkpoint soon, unless one is on its way or there is nothing to store."""
@@ -102,6 +106,8 @@ class Checkpointer:
         self.sector = sector
         self._engine.positions.oldest = sector.oldest_lsid
         self._engine.checkpoint_taken(written)
+        self._stop_timer()
+        self._start_timer()
 
     # ---- the log ----
 

@@ -79,6 +79,7 @@ class Engine:
         self.failure = ""
         self.on_room: Callable[[], None] = lambda: None
         self.on_checkpoint_needed: Callable[[], None] = lambda: None
+        self.on_written: Callable[[], None] = lambda: None
         self._world = world
         self._on_full = on_full
         self._log_thread: Worker[tuple[int, int]] = Worker("walb-log")
@@ -337,6 +338,7 @@ class Engine:
             self.pending.remove(piece)
         self._release(pieces)
         self.positions.written = end_lsid
+        self.on_written()
         self._pump_data()
         self._check_space()
         if was_full or self._memory_bytes < MIN_PENDING_BYTES:

@@ -51,12 +51,18 @@ class DeviceServer:
     """Serves one device until a signal or the control operation stop. `kernel` and `nodes` are for tests."""
 
     def __init__(
-        self, options: ServerOptions, world: World, kernel: KernelNbd | None = None, nodes: Path = NODE_FOLDER
+        self,
+        options: ServerOptions,
+        world: World,
+        kernel: KernelNbd | None = None,
+        nodes: Path = NODE_FOLDER,
+        on_serving: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = options
         self._world = world
         self._kernel = kernel or KernelNbd()
         self._nodes = nodes
+        self._on_serving = on_serving
         self._clients: set[Connection] = set()
         self._control: ControlServer | None = None
         self._stopping = asyncio.Event()
@@ -106,7 +112,6 @@ class DeviceServer:
         )
         self._control = control
         engine.on_room = self._resume_clients
-        checkpointer.start()
         await kernel.restore()
         loop = asyncio.get_running_loop()
         nbd_servers = [await loop.create_unix_server(connection, sock=sockets.listen(NBD_SUFFIX))]
@@ -116,6 +121,7 @@ class DeviceServer:
             control.serve, sock=sockets.listen(CONTROL_SUFFIX), limit=MAX_LINE_BYTES
         )
         info_line(f"serving {options.name}: {sector.device_size_lb} blocks, log {sector.uuid.hex()}")
+        self._on_serving()
         await self._stopping.wait()
         for server in nbd_servers:
             server.close()
