@@ -9,10 +9,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import format_cases, group_cases
+from bench import device_cases, format_cases, group_cases
 from bench.harness import Figure, print_table, write_json
 
-CASES = {**group_cases.CASES, **format_cases.CASES}
+CASES = {**group_cases.CASES, **format_cases.CASES, **device_cases.CASES}
+NEEDED_PROGRAMS = dict.fromkeys(("device-disk", "device-tmpfs"), device_cases.LOAD_PROGRAMS)
 TMPFS = Path("/dev/shm")
 # Volume, image and copy of 1 GiB each, and the 2.5 GiB that are touched before each run, all in memory.
 NEEDED_BYTES = 6 << 30
@@ -36,6 +37,10 @@ def main() -> int:
         return 1
     figures: list[Figure] = []
     for name in chosen:
+        missing = [program for program in NEEDED_PROGRAMS.get(name, ()) if shutil.which(program) is None]
+        if missing:
+            print(f"skipping {name}: needs {' and '.join(missing)}", flush=True)
+            continue
         print(f"running {name} ...", flush=True)
         folder = Path(tempfile.mkdtemp(prefix="walb-bench-", dir=TMPFS))
         try:

@@ -59,10 +59,10 @@ def median_pair(ours: Timed, other: Timed) -> tuple[float, float]:
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
-def ratio(name: str, goal: float, ours_sec: float, other_sec: float, better: str = "lower") -> Figure:
-    """ours / other for times (lower is better), other / ours for rates (higher is better)."""
-    value = ours_sec / other_sec if better == "lower" else other_sec / ours_sec
-    return Figure(name, "ratio", value, goal, better, ours_sec, other_sec, "s", RUNS)
+def ratio(name: str, goal: float, ours: float, other: float, better: str = "lower", unit: str = "s") -> Figure:
+    """Of two times: ours / other (lower is better), or the ratio of the rates, other / ours (higher is better)."""
+    value = ours / other if better == "lower" else other / ours
+    return Figure(name, "ratio", value, goal, better, ours, other, unit, RUNS)
 
 
 def absolute(name: str, goal: float, value: float, unit: str) -> Figure:

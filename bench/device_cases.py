@@ -1,0 +1,212 @@
+"""Figures of the user-space device: rates as a share of nbdkit's `file` plugin on the same disk, and redo against cp.
+
+Working set 1 GiB, written before, no holes. Each run's rate counts the flush at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.content import write_random
+from bench.harness import Figure, absolute, median_pair, ratio, timed
+from demo.group import BIN, run_command, wait_until
+from walbd.device.nbd_client import NbdClient
+
+SIZE_BYTES = 1 << 30
+RUN_SEC = 5
+START_SEC = 120.0
+MEMORY_GOAL_MIB = 96
+NAME = "w0"
+# libnbd's module is installed for the system's Python only.
+SYSTEM_PYTHON = "/usr/bin/python3"
+LOAD_PROGRAMS = ("nbdkit", "fio", SYSTEM_PYTHON)
+DISK = Path(__file__).resolve().parent.parent / "build"
+
+
+class Ours:
+    """walb-device on a pair of files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ldev, self.ddev, self.socket = folder / "ldev", folder / "ddev", folder / f"{NAME}.nbd"
+        self.memory_mib = 0.0
+
+    def format(self) -> None:
+        """New pair, all of it written."""
+        for path in (self.ldev, self.ddev):
+            write_random(path, SIZE_BYTES)
+        run_command("wdevc", "format-ldev", self.ldev, self.ddev, "-n", NAME, "-pbs", 512, "-nd")
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Returns when it serves."""
+        options = ("-n", NAME, "-ldev", self.ldev, "-ddev", self.ddev, "-s", self.folder)
+        process = subprocess.Popen([BIN / "walb-device", *options], stderr=subprocess.DEVNULL)
+        wait_until((self.folder / f"{NAME}.ctl").exists, START_SEC, "the device server")
+        return process
+
+    def wdevc(self, command: str, *words: object) -> None:
+        """A command on the device."""
+        run_command("wdevc", command, self.folder / f"{NAME}.ctl", *words)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Path]:
+        """A freshly started server's socket; the most memory it took is noted."""
+        process = self.start()
+        try:
+            yield self.socket
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            peak_kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+            self.memory_mib = max(self.memory_mib, peak_kib / 1024)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@contextlib.contextmanager
+def nbdkit(path: Path) -> Iterator[Path]:
+    """nbdkit's file plugin; its socket."""
+    socket = path.with_suffix(".sock")
+    process = subprocess.Popen(["nbdkit", "-f", "-U", socket, "file", path])
+    try:
+        wait_until(socket.exists, START_SEC, "nbdkit")
+        yield socket
+    finally:
+        process.terminate()
+        process.wait()
+        socket.unlink(missing_ok=True)
+
+
+def fio(socket: Path, *options: str) -> float:
+    """Requests a second."""
+    words = [f"--uri=nbd+unix:///?socket={socket}", f"--size={SIZE_BYTES}", "--time_based", f"--runtime={RUN_SEC}"]
+    command = ["fio", "--name=load", "--ioengine=nbd", *words, "--end_fsync=1", "--output-format=json", *options]
+    began = time.monotonic()
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    elapsed = time.monotonic() - began
+    (job,) = json.loads(output[output.index("{") :])["jobs"]
+    return float(job["read"]["total_ios"] + job["write"]["total_ios"]) / elapsed
+
+
+def fua_writes(socket: Path, in_flight: int) -> float:
+    """Requests a second."""
+    program = Path(__file__).with_name("fua_writer.py")
+    words = [str(word) for word in (SYSTEM_PYTHON, program, socket, SIZE_BYTES, in_flight, RUN_SEC)]
+    return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+
+
+def load(*options: str) -> Callable[[Path], float]:
+    """A load of fio."""
+    return lambda socket: fio(socket, *options)
+
+
+RANDOM_WRITE = load("--rw=randwrite", "--bs=4k", "--iodepth=32")
+LOADS: dict[str, tuple[Callable[[Path], float], float]] = {
+    "4 KiB random write, 32 in flight": (RANDOM_WRITE, 0.9),
+    "4 KiB write, 1 in flight": (load("--rw=randwrite", "--bs=4k", "--iodepth=1"), 0.6),
+    "4 KiB FUA, 1 in flight": (lambda socket: fua_writes(socket, 1), 0.7),
+    "4 KiB FUA, 32 in flight": (lambda socket: fua_writes(socket, 32), 1.5),
+    "1 MiB sequential write, 8 in flight": (load("--rw=write", "--bs=1m", "--iodepth=8"), 0.9),
+    "4 KiB cached random read, 32 in flight": (load("--rw=randread", "--bs=4k", "--iodepth=32"), 1.3),
+    "1 MiB sequential read": (load("--rw=read", "--bs=1m", "--iodepth=8"), 1.0),
+}
+
+
+def compare(folder: Path, loads: dict[str, tuple[Callable[[Path], float], float]], where: str) -> Iterator[Figure]:
+    """Each load on both servers, every run on a server of its own."""
+    ours, plain = Ours(folder), folder / "plain"
+    ours.format()
+    write_random(plain, SIZE_BYTES)
+    for name, (run, goal) in loads.items():
+
+        def on_ours(run: Callable[[Path], float] = run) -> float:
+            with ours.running() as socket:
+                return 1e6 / run(socket)
+
+        def on_nbdkit(run: Callable[[Path], float] = run) -> float:
+            with nbdkit(plain) as socket:
+                return 1e6 / run(socket)
+
+        yield ratio(f"{name}, {where}: rate / nbdkit", goal, *median_pair(on_ours, on_nbdkit), "higher", "us")
+    yield absolute(f"walb-device, {where}: most memory", MEMORY_GOAL_MIB, ours.memory_mib, "MiB")
+
+
+@contextlib.contextmanager
+def on_disk() -> Iterator[Path]:
+    """A folder on the disk the project lies on."""
+    DISK.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="walb-bench-", dir=DISK))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def device_on_disk(_: Path) -> Iterator[Figure]:
+    """All loads on the disk."""
+    with on_disk() as folder:
+        yield from compare(folder, LOADS, "disk")
+
+
+def device_on_tmpfs(folder: Path) -> Iterator[Figure]:
+    """The load that shows the processor's share."""
+    yield from compare(folder, {"4 KiB random write, 32 in flight": (RANDOM_WRITE, 0.7)}, "tmpfs")
+
+
+def fill_ring(ours: Ours) -> None:
+    """A ring full of log, as much of it dirty as the device lets it become (it takes a checkpoint when half is), of a
+    server that was killed."""
+    process = ours.start()
+    ours.wdevc("set-checkpoint-interval", 0)
+    client = NbdClient(ours.socket)
+    data = os.urandom(64 << 10)
+    for number in range((SIZE_BYTES - (64 << 20)) // len(data)):
+        client.write(number * 7919 * len(data) % SIZE_BYTES, data)
+    client.flush()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    client.close()
+
+
+def redo_sec(ours: Ours, dirty: Path) -> float:
+    """From the start of a server on a copy of the dirty log until it serves."""
+    copy_sec(dirty, ours.ldev)
+    (ours.folder / f"{NAME}.ctl").unlink(missing_ok=True)
+    processes = []
+    elapsed = timed(lambda: processes.append(ours.start()))
+    processes[0].kill()
+    processes[0].wait()
+    return elapsed
+
+
+def copy_sec(source: Path, target: Path) -> float:
+    """cp and fsync."""
+    target.unlink(missing_ok=True)
+
+    def copy() -> None:
+        subprocess.run(["cp", "--sparse=never", source, target], check=True)
+        with open(target, "rb") as file:
+            os.fsync(file.fileno())
+
+    return timed(copy)
+
+
+def redo(_: Path) -> Iterator[Figure]:
+    """Redo of a dirty ring at start."""
+    with on_disk() as folder:
+        ours, dirty = Ours(folder), folder / "dirty"
+        ours.format()
+        fill_ring(ours)
+        ours.ldev.rename(dirty)
+        pair = median_pair(lambda: redo_sec(ours, dirty), lambda: copy_sec(dirty, folder / "copy"))
+        yield ratio("redo of a dirty ring of 1 GiB at start / cp of the ring, both synced", 1.5, *pair)
+
+
+CASES = {"device-disk": device_on_disk, "device-tmpfs": device_on_tmpfs, "device-redo": redo}
