@@ -123,7 +123,7 @@ def list_kernel_devices() -> list[tuple[str, int, int]]:
     """(name, major, minor) of every device of the driver; none when it is not loaded."""
     found: list[tuple[str, int, int]] = []
     begin = 0
-    while os.path.exists(CONTROL_NODE):
+    while begin < MAX_MINOR and os.path.exists(CONTROL_NODE):
         minors = ctypes.create_string_buffer(begin.to_bytes(4, sys.byteorder) + MAX_MINOR.to_bytes(4, sys.byteorder), 8)
         entries = ctypes.create_string_buffer(LIST_STEP * ENTRY_BYTES)
         ctl = pack_ctl(
@@ -131,7 +131,8 @@ def list_kernel_devices() -> list[tuple[str, int, int]]:
             u2k=Half(buf_size=8, buf=ctypes.addressof(minors)),
             k2u=Half(buf_size=len(entries), buf=ctypes.addressof(entries)),
         )
-        step = parse_entries(entries.raw, call(CONTROL_NODE, IOCTL_CONTROL, ctl).val_int) if begin < MAX_MINOR else []
+        count = call(CONTROL_NODE, IOCTL_CONTROL, ctl).val_int
+        step = parse_entries(entries.raw, count)
         if not step:
             break
         found += step
