@@ -222,7 +222,7 @@ def test_a_data_device_that_cannot_be_written_fails_the_start() -> None:
         write_log(ldev, super_sector, [make_write(0, 9, 3)], 0)
         with (
             open(f"/proc/self/fd/{ddev.fileno()}", "rb") as read_only,
-            pytest.raises(StorageFailure, match="data device in the redo of lsid 0"),
+            pytest.raises(StorageFailure, match="cannot write to the data device, lsid 0"),
         ):
             recover(ldev.fileno(), read_only.fileno(), super_sector)
         assert read_super_sector(ldev.fileno()) == super_sector

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.messages import info_line, warning_line
-from walbd.model.error import Corrupted, InvalidArgument
+from walbd.model.error import Corrupted, InvalidArgument, WalbError
 from walbd.wlog.recovery import recover
 from walbd.wlog.super_sector import SuperSector, read_super_sector
 
@@ -29,7 +29,12 @@ def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
         )
     # A killed server may have left log that is not durable yet; the data device must not get ahead of it (15.5).
     files.sync_log()
-    recovered = recover(files.log_fd, files.data_fd, sector)
+    try:
+        recovered = recover(files.log_fd, files.data_fd, sector)
+    except WalbError as error:
+        # Recovery knows descriptors only.
+        error.message = f"redo of {files.ldev_path} onto {files.ddev_path}: {error.message}"
+        raise
     if recovered.redone_pb or recovered.was_cut:
         info_line(
             f"redone: lsid {sector.written_lsid} to {recovered.super_sector.written_lsid}, "
