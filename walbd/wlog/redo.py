@@ -60,8 +60,7 @@ class LogRedo:
         result = int(lib.walb_log_redo_feed(self._redo, ffi.from_buffer(data), len(data) // self._redo.pbs))
         if result == IO_ERROR:
             raise StorageFailure(
-                f"cannot write to the data device, lsid {self.next_lsid}: "
-                + os.strerror(self._redo.io_errno)
+                f"cannot write to the data device, lsid {self.next_lsid}: " + os.strerror(self._redo.io_errno)
             )
         return result
 
