@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,19 @@ from walbd.model.address import Address
 from walbd.model.compression import CompressionType, CompressOpt
 from walbd.model.diff import Diff
 from walbd.model.snapshot import Snapshot
-from walbd.net import full_backup, wdiff_transfer
+from walbd.net import full_backup, virtual_scan, wdiff_transfer
 from walbd.net.client import connect
 from walbd.net.control import call
 from walbd.net.full_backup import FullBackupRequest, FullBackupSender
 from walbd.net.handshake import Identity
+from walbd.net.stream import Hooks
+from walbd.net.virtual_scan import ScanReceiver, ScanRequest
 from walbd.net.wdiff_transfer import Answer, WdiffRequest, WdiffSender
 from walbd.server.base_directory import BaseDirectory
 from walbd.server.log import Log
 from walbd.server.repeats import Repeats
 from walbd.server.runtime import Runtime
+from walbd.wdiff.codec import decompress
 from walbd.world.world import World
 
 UUID = bytes(range(16))
@@ -46,6 +50,19 @@ class Records(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(f"{record.levelname} {record.getMessage()}")
+
+
+class Collected:
+    """An image in memory."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, _: int, data: memoryview) -> None:
+        self.data += data
+
+    def zeros(self, _: int, length: int) -> None:
+        self.data += bytes(length)
 
 
 @dataclass
@@ -111,6 +128,17 @@ class Peers:
             if answer is Answer.ACCEPT:
                 await sender.send_packs(read)
             return answer
+
+    async def scan(self, gid: int, volume: str = "v0", size_lb: int = 0) -> bytes:
+        """The image of a gid as virt-full-scan gives it."""
+        sink = Collected()
+        async with await connect(WORLD, self.address, virtual_scan.COMMAND, Identity("c0", "walbc")) as connection:
+            receiver = ScanReceiver(connection, ScanRequest(volume, gid, BULK_BYTES, size_lb, 0))
+            size = await receiver.ask()
+            unsnappy = partial(decompress, CompressionType.SNAPPY)
+            await receiver.receive_image(size, sink, unsnappy, Hooks())
+            await receiver.confirm()
+        return bytes(sink.data)
 
     async def restored_content(self, gid: int, volume: str = "v0") -> bytes:
         """Restores a gid and returns its content."""

@@ -8,18 +8,16 @@ from typing import ClassVar
 
 from walbd.archive.archive import Archive
 from walbd.archive.commands import command_table
+from walbd.archive.loading import load_volume
 from walbd.archive.options import ArchiveSettings
 from walbd.archive.queries import Queries
 from walbd.archive.receive_backup import receive_full_backup
 from walbd.archive.receive_wdiff import receive_wdiff
-from walbd.archive.recovery import recover
-from walbd.archive.states import STOPPED
+from walbd.archive.scan import send_scan
 from walbd.archive.status import status_lines
 from walbd.archive.volume import ArchiveVolume
-from walbd.archive.volume_files import VolumeFiles
 from walbd.image.plain_files import PlainFileStore
-from walbd.model.error import WalbError
-from walbd.net import full_backup, wdiff_transfer
+from walbd.net import full_backup, virtual_scan, wdiff_transfer
 from walbd.net.server import Handler
 from walbd.server.commands import Command, GetHandler
 from walbd.server.daemon import Daemon
@@ -39,27 +37,7 @@ class ArchiveDaemon(Daemon[ArchiveSettings, ArchiveVolume]):
 
     async def recover(self, volume_names: list[str]) -> None:
         for name in volume_names:
-            self.volumes.add(await self._recover_volume(name))
-
-    async def _recover_volume(self, name: str) -> ArchiveVolume:
-        """One bad volume never stops the others: it is marked failed with the reason."""
-        log, store = self.runtime.log, self.archive.store
-        files = VolumeFiles(self.base_dir / name, self.runtime.world.files)
-        try:
-            found = await self.runtime.world.run(recover, name, files, store)
-        except WalbError as error:
-            log.error(f"initArchiveData:start failed:{name}:{error}")
-            # Stopped, so that clear-vol and reset-vol find a state to begin from.
-            volume = self.archive.new_volume(name, STOPPED)
-            volume.mark_failed(error)
-            return volume
-        for line in found.infos:
-            log.info(line)
-        for line in found.warnings:
-            log.warning(line)
-        volume = self.archive.new_volume(name, found.state)
-        volume.content = found.content
-        return volume
+            await load_volume(self.archive, name)
 
     def command_table(self) -> Mapping[str, Command]:
         return command_table(self.archive)
@@ -74,4 +52,5 @@ class ArchiveDaemon(Daemon[ArchiveSettings, ArchiveVolume]):
         return {
             full_backup.COMMAND: partial(receive_full_backup, self.archive),
             wdiff_transfer.COMMAND: partial(receive_wdiff, self.archive),
+            virtual_scan.COMMAND: partial(send_scan, self.archive),
         }

@@ -12,6 +12,8 @@ from walbd.server.common_options import CommonSettings, base_option
 from walbd.server.options import Kind, at_least, in_range, option
 from walbd.wdiff.apply import Discard
 
+DEFAULT_MAX_OPEN = 256
+
 
 def _check_discard(name: str, value: Any) -> None:
     if value not in {kind.name.lower() for kind in Discard}:
@@ -63,13 +65,19 @@ class ArchiveSettings(CommonSettings):
     keep_one_cold_snapshot: bool = option(
         "keep-one-cold-snap", Kind.SWITCH, False, "keep only the newest cold snapshot"
     )
-    max_open: int = option("maxopen", Kind.INTEGER, 0, "most wdiffs opened in one step of a restore, 0 = 256")
+    max_open: int = option("maxopen", Kind.INTEGER, 0, "most wdiffs opened in a step of restore or apply, 0 = 256")
     max_open_scan: int = option("maxopen-virt", Kind.INTEGER, 0, "most wdiffs opened for a virtual scan, 0 = no limit")
     apply_sleep_percent: int = option(
         "apply-sleep-pct", Kind.INTEGER, 0, "share of time slept while wdiffs are applied", check=in_range(0, 99)
     )
     compress: CompressOpt = option("sync-cmpr", Kind.COMPRESS, "snappy:0:1", "compression of replication as client")
+    allow_debug: bool = option("allow-dbg", Kind.SWITCH, False, "obey the dbg- commands, which change metadata by hand")
     lock_warning_sec: float = option("lock-time-th", Kind.REAL, 10.0, "accepted for compatibility, no effect")
+
+    @property
+    def max_open_files(self) -> int:
+        """Most wdiffs opened at once by a restore or apply."""
+        return self.max_open or DEFAULT_MAX_OPEN
 
     @property
     def discard_type(self) -> Discard:

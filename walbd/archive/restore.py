@@ -7,56 +7,58 @@ changed. It gets its name when it is complete and durable, so that an interrupte
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from dataclasses import dataclass
 
 from walbd.archive.archive import Archive
+from walbd.archive.asker import Asker
+from walbd.archive.choice import diffs_to_restore, snapshot_at
 from walbd.archive.states import RESTORE
 from walbd.archive.volume import ArchiveVolume
 from walbd.model.algebra import apply_state
 from walbd.model.diff import Diff
-from walbd.model.error import AlreadyExists, NotFound
+from walbd.model.error import AlreadyExists
 from walbd.model.limits import LB_BYTES
-from walbd.model.selection import to_restore
+from walbd.model.timetext import pretty
 from walbd.net.tasks import run_to_end
 from walbd.server.tasks import Slots, Work
 from walbd.wdiff.apply import apply_wdiffs
 
-DEFAULT_MAX_OPEN = 256
-"""Wdiffs opened at once unless -maxopen says otherwise."""
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """A moment in UNIX seconds, where a snapshot is wanted."""
+
+    timestamp: int
 
 
-class Asker(Protocol):
-    """Who wants it (a ControlRequest)."""
-
-    async def accept(self) -> None:
-        """Called once nothing speaks against it any more."""
-
-    def progress(self, done: int, total: int, unit: str, phase: str = "") -> None:
-        """Called now and then from any thread."""
+GidOrTime = int | Time
 
 
-async def restore(archive: Archive, name: str, gid: int, asker: Asker) -> None:
-    """Makes the restored volume of a gid. Raises BadState, AlreadyExists, NotFound before it is accepted; Cancelled,
-    StorageFailure, Corrupted after."""
+async def restore(archive: Archive, name: str, wanted: GidOrTime, asker: Asker) -> None:
+    """Makes the restored volume of a gid, or of the newest snapshot that is not later than a time; the user is told
+    which. Raises BadState, AlreadyExists, NotFound before it is accepted; Cancelled, StorageFailure, Corrupted
+    after."""
     volume = archive.volumes.get(name)
     volume.check("restore")
     restored_gids = await archive.world.run(archive.store.restored_gids, name)
     volume.check("restore")
+    gid, told = _resolve(volume, wanted)
     if gid in restored_gids:
         raise AlreadyExists(f"already restored:{name}:{gid}", f"'del-restored {name} {gid}' removes it")
-    _choose(volume, gid)
-    with (
-        archive.works.begin("restore", name, Slots.FOREGROUND, volume.is_cancelled) as work,
-        volume.actions.running(RESTORE),
-    ):
-        await asker.accept()
-        archive.log.info(f"restore started:{name}:{gid}")
-        begin_sec = archive.world.monotonic()
-        try:
-            await _Restore(archive, volume, gid, work, asker).run()
-        except BaseException:
-            await run_to_end(archive.world, archive.store.abandon_restore, name, gid)
-            raise
+    diffs = diffs_to_restore(volume, gid)
+    async with volume.reading("restore", gid, diffs):
+        with (
+            archive.works.begin("restore", name, Slots.FOREGROUND, volume.is_cancelled) as work,
+            volume.actions.running(RESTORE),
+        ):
+            await asker.accept(*told)
+            archive.log.info(f"restore started:{name}:{gid}")
+            begin_sec = archive.world.monotonic()
+            try:
+                await _Restore(archive, volume, gid, diffs, work, asker).run()
+            except BaseException:
+                await run_to_end(archive.world, archive.store.abandon_restore, name, gid)
+                raise
         archive.log.info(f"restore succeeded:{name}:{gid}:{archive.world.monotonic() - begin_sec:.3f}")
 
 
@@ -68,34 +70,34 @@ async def delete_restored(archive: Archive, name: str, gid: int) -> None:
     archive.log.info(f"del-restored succeeded:{name}:{gid}")
 
 
-def _choose(volume: ArchiveVolume, gid: int) -> list[Diff]:
-    """The diffs that lead from the base to the clean snapshot gid."""
-    try:
-        return to_restore(volume.content.diffs, volume.content.base, gid)
-    except NotFound as error:
-        raise NotFound(
-            f"bad gid to restore:{volume.name}:{gid}", f"choose one of 'get restorable {volume.name} all'"
-        ) from error
+def _resolve(volume: ArchiveVolume, wanted: GidOrTime) -> tuple[int, list[str]]:
+    """The gid, and what the user has to be told about it."""
+    if isinstance(wanted, int):
+        return wanted, []
+    found = snapshot_at(volume, wanted.timestamp)
+    return found.gid, [f"{found.gid} {pretty(found.timestamp)}"]
 
 
 class _Restore:
     """One restore at work."""
 
-    def __init__(self, archive: Archive, volume: ArchiveVolume, gid: int, work: Work, asker: Asker) -> None:
+    def __init__(
+        self, archive: Archive, volume: ArchiveVolume, gid: int, diffs: list[Diff], work: Work, asker: Asker
+    ) -> None:
         self._archive = archive
         self._volume = volume
         self._gid = gid
+        self._diffs = diffs
         self._work = work
         self._asker = asker
 
     async def run(self) -> None:
         world, store, volume, work = self._archive.world, self._archive.store, self._volume, self._work
-        # Under the lock the base cannot move between the choice of the diffs and the copy they are for.
+        diffs, state = self._diffs, volume.content.base
+        step = self._archive.settings.max_open_files
+        # An apply may write to the base meanwhile: whatever it writes lies below these diffs.
         async with volume.base_lock:
-            state = volume.content.base
-            diffs = _choose(volume, self._gid)
             image_bytes = await volume.base_size_lb() * LB_BYTES
-            step = self._archive.settings.max_open or DEFAULT_MAX_OPEN
             # The image is passed over once for the copy and once for each step.
             work.total, work.phase = image_bytes * (1 + -(-len(diffs) // step)), "copy"
             await run_to_end(world, store.begin_restore, volume.name, self._gid, work.is_cancelled, self._progress)

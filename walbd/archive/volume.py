@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from walbd.archive.content import Content
+from walbd.archive.diff_use import DiffUse
 from walbd.archive.states import ACTIONS, ACTIVE, ARCHIVED, RULES, STATES, STOP, STOPPED
 from walbd.archive.volume_files import VolumeFiles
 from walbd.image.store import ImageStore
+from walbd.model.diff import Diff
 from walbd.model.error import NotFound
+from walbd.net.tasks import run_to_end
 from walbd.server.interrupt import unless_cancelled
 from walbd.server.runtime import Runtime
 from walbd.server.state_machine import CLEAR
@@ -29,8 +33,9 @@ class ArchiveVolume(Volume):
         self.files = VolumeFiles(base_folder / name, runtime.world.files)
         self.store = store
         self.content = Content()
+        self.diff_use = DiffUse(name)
         self.base_lock = asyncio.Lock()
-        """Held by whoever changes the base image or its state, and by whoever chooses diffs for it and copies it."""
+        """Held by whoever makes, replaces or removes the base image, and by whoever copies it."""
         self.progress_lb = 0
         """Blocks of the running full backup that have arrived."""
         self.last_sync_sec = 0
@@ -46,6 +51,30 @@ class ArchiveVolume(Volume):
         if size_lb is None:
             raise NotFound(f"base image does not exist:{self.name}")
         return size_lb
+
+    @asynccontextmanager
+    async def reading(self, what: str, gid: int, diffs: Iterable[Diff]) -> AsyncIterator[None]:
+        """While a gid is read from the base and these diffs: neither goes away. Nothing is awaited before it holds.
+        Raises BadState while an apply beyond gid runs."""
+        reader = self.diff_use.begin(what, gid, diffs)
+        try:
+            yield
+        finally:
+            await self._remove_files(self.diff_use.end(reader))
+
+    async def drop_diffs(self, diffs: Iterable[Diff]) -> None:
+        """Takes diffs out of the history. Their files go now, or when nobody reads them any more."""
+        gone = list(diffs)
+        for diff in gone:
+            self.content.diffs.remove(diff)
+        await self._remove_files(self.diff_use.condemn(gone))
+
+    async def _remove_files(self, diffs: list[Diff]) -> None:
+        present = self.content.diffs
+        # A later diff may have got the same name meanwhile.
+        names = [diff.file_name for diff in diffs if diff not in present]
+        if names:
+            await run_to_end(self.runtime.world, self.files.remove_wdiffs, names)
 
     async def unless_cancelled(self, step: Coroutine[Any, Any, T]) -> T:
         """Runs a step that may wait for a peer. A forced stop or shutdown ends it at once: raises Cancelled."""

@@ -38,6 +38,7 @@ async def clear_volume(archive: Archive, name: str) -> None:
             await run_to_end(archive.world, volume.files.destroy)
         change.commit()
     archive.volumes.remove(name)
+    archive.works.forget(name)
 
 
 async def reset_volume(archive: Archive, name: str) -> None:

@@ -122,6 +122,10 @@ class VolumeFiles:
     def diff_path(self, diff: Diff) -> Path:
         return self.path / diff.file_name
 
+    def rename_diff(self, old: Diff, new: Diff) -> None:
+        """Gives the file of a diff the name of the same diff with another flag, durably."""
+        self._files.rename(self.diff_path(old), self.diff_path(new))
+
     def wdiffs(self) -> list[tuple[str, int]]:
         """Names and sizes in bytes of all regular files that end in .wdiff, by name ascending."""
         try:

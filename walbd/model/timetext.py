@@ -9,6 +9,7 @@ import time
 from walbd.model.error import InvalidArgument
 from walbd.model.limits import MAX_TIMESTAMP_SEC, check_range
 
+_PRETTY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z?")
 _DIGITS = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})")
 
 
@@ -43,3 +44,11 @@ def parse_digits(text: str) -> int:
     if not in_range or year < 1970:
         raise InvalidArgument(f"bad time:{text}", "write YYYYMMDDhhmmss (UTC), 1970 or later")
     return check_timestamp(calendar.timegm((year, month, day, hour, minute, second)))
+
+
+def parse_pretty(text: str) -> int:
+    """The time of `YYYY-MM-DDThh:mm:ss` (UTC), as `pretty` writes it. Raises InvalidArgument."""
+    match = _PRETTY.fullmatch(text)
+    if not match:
+        raise InvalidArgument(f"bad time:{text[:80]}", "write YYYY-MM-DDThh:mm:ss (UTC)")
+    return parse_digits("".join(match.groups()))

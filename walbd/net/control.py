@@ -3,7 +3,7 @@
 client: REQUEST(parameters, wait)
 server: OK(strings)                       the command is done
       | ERROR                             it is not, or refused
-      | ACCEPT, then when the client waits: PROGRESS ..., then OK or ERROR
+      | ACCEPT(strings), then when the client waits: PROGRESS ..., then OK or ERROR
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ class ControlRequest:
         self.is_accepted = False
         self._progress: Progress | None = None
 
-    async def accept(self) -> None:
-        """Tells the client that the work has been started. A client that does not wait is let go here; what the handler
-        returns or raises afterwards concerns only the server's log. The work goes on also when the client has gone."""
+    async def accept(self, *lines: str) -> None:
+        """Tells the client that the work has been started, and what it ought to know about it. A client that does not
+        wait is let go here; what the handler returns or raises afterwards concerns only the server's log. The work goes
+        on also when the client has gone."""
         self.is_accepted = True
         with contextlib.suppress(PeerUnreachable):
-            await self._connection.send(FrameType.ACCEPT)
+            await self._connection.send(FrameType.ACCEPT, Result(lines).encode())
             if not self.wait:
                 await self._connection.end()
 

@@ -10,7 +10,8 @@ from walbd.net.messages import Progress, Result
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`is_done`: the command has been carried out and answered `strings`; else it was only accepted and goes on."""
+    """`is_done`: the command has been carried out; else it was only accepted and goes on. `strings`: what was told when
+    it was accepted, then what it answered."""
 
     is_done: bool
     strings: list[str]
@@ -23,6 +24,7 @@ class ReplyReader:
         self._wait = wait
         self._peer = peer
         self._is_accepted = False
+        self._told: list[str] = []
 
     def expected(self) -> tuple[FrameType, ...]:
         """Types that may come next."""
@@ -34,9 +36,13 @@ class ReplyReader:
         """The outcome when the conversation is over, a progress report, or None to go on. Raises Corrupted."""
         match frame.type:
             case FrameType.OK:
-                return Outcome(True, list(Result.decode(frame.payload, f"answer of {self._peer}").strings))
+                return Outcome(True, self._told + self._strings(frame))
             case FrameType.PROGRESS:
                 return Progress.decode(frame.payload, f"progress from {self._peer}")
             case _:
                 self._is_accepted = True
-                return None if self._wait else Outcome(False, [])
+                self._told = self._strings(frame)
+                return None if self._wait else Outcome(False, self._told)
+
+    def _strings(self, frame: Frame) -> list[str]:
+        return list(Result.decode(frame.payload, f"answer of {self._peer}").strings)

@@ -60,7 +60,7 @@ MAX_PAYLOAD_BYTES = {
     FrameType.HELLO: 8 << 10,
     FrameType.WELCOME: 4 << 10,
     FrameType.REQUEST: 64 << 10,
-    FrameType.ACCEPT: 0,
+    FrameType.ACCEPT: 4 << 10,
     FrameType.OK: 16 << 20,
     FrameType.ERROR: 32 << 10,
     FrameType.PROGRESS: 1 << 10,

@@ -10,9 +10,9 @@ What a DATA frame holds: walbd.net.image_chunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Self
+from functools import partial
+from typing import Self
 
 from walbd.model.compression import CompressOpt
 from walbd.model.limits import LB_BYTES, check_bulk_bytes, check_volume_name, check_volume_size_lb
@@ -21,18 +21,14 @@ from walbd.model.timetext import check_timestamp
 from walbd.model.varint import Decoder, Encoder, Record
 from walbd.net import image_chunk
 from walbd.net.connection import Connection
-from walbd.net.data_buffer import DataBuffer
 from walbd.net.frame import FrameType
-from walbd.net.image_chunk import ChunkReader, Compress, Decompress
+from walbd.net.image_chunk import ChunkReader, Compress, Decompress, ImageSink, ReadAt
 from walbd.net.request_fields import check_host_kind, check_uuid
 from walbd.net.stream import Hooks, acknowledged, receive_data, send_data
 
 COMMAND = "dirty-full-sync3"
 # Chunks compressed side by side, whatever `-sync-cmpr` asks for: each takes a buffer and a thread.
 MAX_THREADS = 8
-
-# Fills the memory with the volume's content from that offset (bytes) on; may run in several threads at a time.
-ReadAt = Callable[[int, memoryview], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +66,6 @@ class FullBackupRequest(Record):
         return data.build(cls, kind, volume, size_lb, timestamp, bulk, CompressOpt.read(data))
 
 
-class ImageSink(Protocol):
-    """Where an image goes; called in threads, one call at a time, in order of offsets. Offsets and lengths in bytes."""
-
-    def write(self, offset: int, data: memoryview) -> None:
-        """Writes data, which is valid only during the call."""
-
-    def zeros(self, offset: int, length: int) -> None:
-        """Makes a range read as zeros."""
-
-
 class FullBackupSender:
     """The storage's side; call the methods in their order."""
 
@@ -99,20 +85,10 @@ class FullBackupSender:
         await self._connection.recv(FrameType.ACK)
 
     async def send_image(self, read_at: ReadAt, compress: Compress | None, hooks: Hooks | None = None) -> None:
-        """Sends the whole image; returns when the archive has it on disk. Progress counts bytes of the image."""
+        """Sends the whole image; returns when the archive has it on disk. Progress counts bytes of the image. read_at
+        is called by several threads at a time."""
         request = self._request
-        size = request.size_lb * LB_BYTES
-        chunk = image_chunk.chunk_bytes(request.bulk_bytes)
-
-        def fill(buffer: DataBuffer, number: int) -> int:
-            offset = number * chunk
-            length = min(chunk, size - offset)
-            if length <= 0:
-                return 0
-            read_at(offset, image_chunk.data_place(buffer, length, request.bulk_bytes))
-            image_chunk.pack(buffer, offset, length, request.bulk_bytes, compress)
-            return length
-
+        fill = image_chunk.filler(request.size_lb * LB_BYTES, request.bulk_bytes, read_at, compress)
         # Two at least: while one reads, the other looks for zeros and computes the checksum.
         threads = max(2, min(request.compress.threads, MAX_THREADS))
         buffers = [image_chunk.new_buffer(request.bulk_bytes) for _ in range(threads + 1)]
@@ -153,17 +129,7 @@ class FullBackupReceiver:
         what = f"image of {request.volume} from {self._connection}"
         reader = ChunkReader(request.size_lb * LB_BYTES, request.bulk_bytes, decompress, what)
 
-        def consume(payload: memoryview) -> int:
-            total = 0
-            for offset, length, data in reader.runs(payload):
-                if data is None:
-                    sink.zeros(offset, length)
-                else:
-                    sink.write(offset, data)
-                total += length
-            return total
-
-        await receive_data(self._connection, consume, hooks or Hooks())
+        await receive_data(self._connection, partial(reader.feed, sink), hooks or Hooks())
         reader.finish()
 
     async def receive_snapshot(self) -> Snapshot:

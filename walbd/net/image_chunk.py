@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from walbd._core import ffi, lib
 from walbd.model.error import Corrupted
@@ -27,6 +28,18 @@ _HEAD = struct.Struct("<QII")
 Compress = Callable[[memoryview], bytes | None]
 # The original of a compressed bulk of that many bytes; raises Corrupted.
 Decompress = Callable[[memoryview, int], bytes]
+# Fills the memory with the content of the image from that offset (bytes) on.
+ReadAt = Callable[[int, memoryview], None]
+
+
+class ImageSink(Protocol):
+    """Where an image goes; called in threads, one call at a time, in order of offsets. Offsets and lengths in bytes."""
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Writes data, which is valid only during the call."""
+
+    def zeros(self, offset: int, length: int) -> None:
+        """Makes a range read as zeros."""
 
 
 def chunk_bytes(bulk_bytes: int) -> int:
@@ -77,6 +90,24 @@ def pack(buffer: DataBuffer, offset: int, length: int, bulk_bytes: int, compress
     struct.pack_into(f"<{count}I", memory, buffer.start + _HEAD.size, *sizes)
 
 
+def filler(
+    size_bytes: int, bulk_bytes: int, read_at: ReadAt, compress: Compress | None
+) -> Callable[[DataBuffer, int], int]:
+    """What makes the chunk of a number of an image of that size; returns its length, 0 behind the end (stream.Fill)."""
+    chunk = chunk_bytes(bulk_bytes)
+
+    def fill(buffer: DataBuffer, number: int) -> int:
+        offset = number * chunk
+        length = min(chunk, size_bytes - offset)
+        if length <= 0:
+            return 0
+        read_at(offset, data_place(buffer, length, bulk_bytes))
+        pack(buffer, offset, length, bulk_bytes, compress)
+        return length
+
+    return fill
+
+
 def is_zero(data: memoryview) -> bool:
     """Whether all bytes are zero."""
     return bool(lib.walb_is_zero(ffi.from_buffer(data), len(data)))
@@ -96,6 +127,17 @@ class ChunkReader:
         """Raises Corrupted when the image is not complete."""
         if self._position != self._size_bytes:
             raise Corrupted(f"{self._what}: image ends at {self._position} of {self._size_bytes} bytes")
+
+    def feed(self, sink: ImageSink, payload: memoryview) -> int:
+        """Hands the content of a chunk to a sink; returns its length in the image."""
+        total = 0
+        for offset, length, data in self.runs(payload):
+            if data is None:
+                sink.zeros(offset, length)
+            else:
+                sink.write(offset, data)
+            total += length
+        return total
 
     def runs(self, payload: memoryview) -> Iterator[tuple[int, int, memoryview | None]]:
         """The content of a chunk: (offset in the image, length, data or None for zeros), as long as possible."""

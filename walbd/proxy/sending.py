@@ -19,7 +19,7 @@ from walbd.server.background import Again, Outcome, Retry
 from walbd.server.interrupt import unless_cancelled
 from walbd.server.stop_state import StopState
 from walbd.wdiff.merge import Merger
-from walbd.wdiff.reader import wdiff_header
+from walbd.wdiff.reader import of_one_log
 
 MIB_BYTES = 1 << 20
 # How long a task waits for a stop to succeed or fail.
@@ -54,13 +54,14 @@ async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
         return None
     volume.context.lost_archives.check_reachable(queue.info.address)
     try:
-        diffs, uuid = await runtime.world.run(_of_one_uuid, queue, chosen)
+        count, uuid = await runtime.world.run(of_one_log, [queue.folder.file(diff) for diff in chosen])
     except NotFound:
         missing = await runtime.world.run(queue.folder.missing, chosen)
         if not queue.folder.forget_sent(missing):
             raise
         runtime.log.error("wdiffs are gone from the queue", volume.name, queue.name, *(d.file_name for d in missing))
         return Again()
+    diffs = chosen[:count]
     merged = merge_all(diffs)
     offer = _offer(volume, queue, diffs, merged, uuid)
     answer = await unless_cancelled(runtime.changes, volume.is_cancelled, f"{volume.name}:{queue.name}", offer)
@@ -72,15 +73,6 @@ async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
         queue.refused_since = 0
         return Again()
     return _after_refusal(volume, queue, answer, merged)
-
-
-def _of_one_uuid(queue: ArchiveQueue, chosen: list[Diff]) -> tuple[list[Diff], bytes]:
-    """The first diffs up to where the log generation changes, and their uuid; blocks."""
-    uuid = wdiff_header(queue.folder.file(chosen[0])).uuid
-    count = 1
-    while count < len(chosen) and wdiff_header(queue.folder.file(chosen[count])).uuid == uuid:
-        count += 1
-    return chosen[:count], uuid
 
 
 async def _offer(

@@ -191,6 +191,7 @@ class ProxyVolume(Volume):
             change.commit(CLEAR if is_last else STOPPED)
         if is_last:
             self.context.volumes.remove(self.name)
+        self.context.works.forget(self.name)
 
     async def clear(self) -> None:
         """Stopped -> Clear: everything goes, unsent wdiffs included."""
@@ -199,6 +200,7 @@ class ProxyVolume(Volume):
             await self._remove()
             change.commit()
         self.context.volumes.remove(self.name)
+        self.context.works.forget(self.name)
 
     async def _remove(self) -> None:
         await self.runtime.world.run(remove_folder, self.folder.files, self.folder.path)

@@ -117,6 +117,7 @@ class Commands:
             "state": self._get_state,
             "handler-stat": self._get_handler_stat,
             "tasks": self._get_tasks,
+            "last-result": self._get_last_result,
         }
 
     async def _do_shutdown(self, request: ControlRequest) -> Lines:
@@ -170,3 +171,6 @@ class Commands:
     async def _get_tasks(self, params: list[str]) -> Sequence[str]:
         given = Parameters(params, 0, 1)
         return self._works.lines(given.volume() if len(given) else "")
+
+    async def _get_last_result(self, params: list[str]) -> Sequence[str]:
+        return self._works.last_results(Parameters(params, 1, 1).volume())

@@ -40,6 +40,10 @@ class Parameters:
             return default
         return parse_uint(self._params[index])
 
+    def numbers(self, first: int) -> list[int]:
+        """The numbers from one parameter on."""
+        return [parse_uint(text) for text in self._params[first:]]
+
     def size_bytes(self, index: int, default: int | None = None) -> int:
         """A SIZE in bytes."""
         if index >= len(self._params) and default is not None:

@@ -85,6 +85,7 @@ class WorkTable:
         self._limits = {Slots.FOREGROUND: max_foreground, Slots.RECEIVE: max_receiving}
         self._running: list[Work] = []
         self._ended: deque[Work] = deque(maxlen=HISTORY)
+        self._last: dict[tuple[str, str], Work] = {}
 
     def begin(
         self, kind: str, volume: str, slots: Slots, is_cancelled: Callable[[], bool] | None = None, total: int = 0
@@ -109,9 +110,18 @@ class WorkTable:
         known = [*self._running, *reversed(self._ended)]
         return [work.line() for work in known if volume in ("", work.volume)]
 
+    def last_results(self, volume: str) -> list[str]:
+        """How each kind of work of a volume ended the last time, by kind."""
+        return [self._last[key].line() for key in sorted(self._last) if key[0] == volume]
+
+    def forget(self, volume: str) -> None:
+        """The volume is no more."""
+        self._last = {key: work for key, work in self._last.items() if key[0] != volume}
+
     def _end(self, work: Work) -> None:
         if work in self._running:
             work.end_sec = self._runtime.world.now()
             self._running.remove(work)
             self._ended.append(work)
+            self._last[work.volume, work.kind] = work
             self._runtime.changes.notify()

@@ -12,8 +12,8 @@ from walbd.model.snapshot import Snapshot
 from walbd.net.client import connect
 from walbd.net.connection import Connection
 from walbd.net.control import ControlRequest
-from walbd.net.full_backup import COMMAND, FullBackupRequest, FullBackupSender, ReadAt
-from walbd.net.image_chunk import Compress
+from walbd.net.full_backup import COMMAND, FullBackupRequest, FullBackupSender
+from walbd.net.image_chunk import Compress, ReadAt
 from walbd.net.messages import PeerKind
 from walbd.net.stream import Hooks
 from walbd.server.interrupt import unless_cancelled

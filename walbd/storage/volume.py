@@ -192,6 +192,7 @@ class StorageVolume(Volume):
             await self.context.runtime.world.run(remove_folder, self.folder.files, self.folder.path)
             change.commit()
         self.context.volumes.remove(self.name)
+        self.context.works.forget(self.name)
         if self._device is not None:
             await self._device.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from io import FileIO
 
@@ -14,6 +13,7 @@ from walbd.tools.work import shown
 from walbd.wdiff.hashes import DIGEST_BYTES, MAX_CHUNK_BYTES, SipHash, hash_chunks
 from walbd.wlog.super_sector import device_size_bytes
 from walbd.world.command_line import Arguments, Option, OptionError
+from walbd.world.throttle import Throttle
 
 _OPTIONS = (
     Option("ios", "SIZE", "bytes of one read, a multiple of 512", "64K"),
@@ -24,22 +24,6 @@ _OPTIONS = (
     Option("aio", "", "no effect"),
 )
 _MIN_READ_BYTES = 256 << 10
-
-
-class Throttle:
-    """Sleeps a percentage of the time, and shows how far the work is."""
-
-    def __init__(self, percentage: int, show: Callable[[int], None]) -> None:
-        self._factor = percentage / (100 - percentage)
-        self._show = show
-        self._begin = time.monotonic()
-
-    def pause(self, done_bytes: int) -> None:
-        """To be called after each piece of work."""
-        self._show(done_bytes)
-        if self._factor:
-            time.sleep((time.monotonic() - self._begin) * self._factor)
-            self._begin = time.monotonic()
 
 
 def _checked(arguments: Arguments) -> tuple[int, int, int]:
@@ -72,7 +56,7 @@ def _pieces(file: FileIO, size: int | None) -> Iterator[memoryview]:
         yield buffer[:count]
 
 
-def _hash_stream(file: FileIO, size: int | None, chunk: int, throttle: Throttle) -> Iterator[bytes]:
+def _hash_stream(file: FileIO, size: int | None, chunk: int, after: Callable[[int], None]) -> Iterator[bytes]:
     """Hashes of what comes in order, the last chunk may be short; chunk 0: one of everything."""
     state, filled, total = SipHash(), 0, 0
     for piece in _pieces(file, size):
@@ -86,7 +70,7 @@ def _hash_stream(file: FileIO, size: int | None, chunk: int, throttle: Throttle)
             if filled == chunk:
                 yield state.digest()
                 state, filled = SipHash(), 0
-        throttle.pause(total)
+        after(total)
     if total % LB_BYTES:
         raise Corrupted(f"the input of {total} bytes is no multiple of {LB_BYTES}")
     if filled or not chunk:
@@ -105,24 +89,29 @@ def _run(arguments: Arguments) -> int:
             wanted = min(size or left, left)
             file.seek(offset)
         with shown(TOOL.name, wanted or 0) as progress:
-            throttle = Throttle(percentage, progress)
+            throttle = Throttle(percentage)
+
+            def after_piece(done_bytes: int) -> None:
+                progress(done_bytes)
+                throttle.pause()
+
             if chunk and name != STANDARD:
-                digests = _hash_file(file, chunk, offset, wanted or 0, throttle)
+                digests = _hash_file(file, chunk, offset, wanted or 0, after_piece)
             else:
-                digests = _hash_stream(file, wanted, chunk, throttle)
+                digests = _hash_stream(file, wanted, chunk, after_piece)
             for number, digest in enumerate(digests):
                 place = f"{(offset + number * chunk) // LB_BYTES:016x}\t" if chunk else ""
                 print(place + digest.hex())
     return DONE
 
 
-def _hash_file(file: FileIO, chunk: int, offset: int, size: int, throttle: Throttle) -> Iterator[bytes]:
+def _hash_file(file: FileIO, chunk: int, offset: int, size: int, after: Callable[[int], None]) -> Iterator[bytes]:
     done = 0
     for digests in hash_chunks(file.fileno(), chunk, offset, size):
         for at in range(0, len(digests), DIGEST_BYTES):
             yield digests[at : at + DIGEST_BYTES]
             done += chunk
-        throttle.pause(done)
+        after(done)
 
 
 TOOL = Tool(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -67,6 +67,16 @@ def wdiff_header(path: Path) -> WdiffHeader:
     if lib.walb_wdiff_parse_header(block, kind, ffi.from_buffer(uuid), failure):
         raise error_of(failure, str(path))
     return WdiffHeader(WdiffKind(kind[0]), bytes(uuid))
+
+
+def of_one_log(paths: Sequence[Path]) -> tuple[int, bytes]:
+    """How many of the files, from the first on, come from one log generation, and the uuid of that. Only they can be
+    merged. Raises as wdiff_header."""
+    uuid = wdiff_header(paths[0]).uuid
+    count = 1
+    while count < len(paths) and wdiff_header(paths[count]).uuid == uuid:
+        count += 1
+    return count, uuid
 
 
 class WdiffReader:
