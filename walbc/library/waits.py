@@ -85,10 +85,8 @@ class Waits(Queries):
 
     def _wait_for_not_state(self, s: AnyServer, vol: Volume, stateL: States, timeoutS: int = STATE_CHANGE_SEC) -> None:
         """Until the state is none of stateL."""
-        left = self._names(stateL)
-        self._wait_for_state_cond(
-            s, self._vol(s, vol), lambda state: state not in left, f"is not in {stateL}", timeoutS
-        )
+        left, name = self._names(stateL), self._vol(s, vol)
+        self._wait_for_state_cond(s, name, lambda state: state not in left, f"is not in {stateL}", timeoutS)
 
     def _wait_for_state_change(
         self, s: AnyServer, vol: Volume, tmpStateL: States, goalStateL: States, timeoutS: int = STATE_CHANGE_SEC
