@@ -84,9 +84,10 @@ async def test_a_standby_volume_does_not_give_free_the_log_of_another_device(gro
 
 
 async def test_log_that_something_else_gave_free_is_not_read(group: Group) -> None:
-    async with group.target() as storage:
+    async with group.target(min_delay_sec=100_000, max_delay_sec=100_000) as storage:
         await group.proxy.stop()
         group.device.write(0, blocks(1))
+        await until(lambda: storage.has_logged("There is no available proxy"))
         group.device.checkpoint()
         await group.device.set_oldest(group.device.latest)
         await group.proxy.start()
