@@ -252,13 +252,19 @@ def test_shutdown_waits_until_the_server_is_gone(archive: Archive, capsys: pytes
     assert "shutdown: done in " in capsys.readouterr().err
 
 
-def test_option_errors_and_help_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-x"]) == 1
-    output = capsys.readouterr()
-    assert output.out.startswith("OptionError:bad opt:-x\n")
-    assert output.err == ""
+    assert capsys.readouterr() == ("", "OptionError:bad opt:-x (hint: walbc -h lists options and commands)\n")
+    assert main(["-a", "h", "-p", "1", "\n"]) == 1
+    assert capsys.readouterr().err.startswith("OptionError:bad command:\\n (hint: ")
+
+
+def test_help_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-h"]) == 0
     assert main([]) == 1
+    output = capsys.readouterr()
+    assert output.out.count("usage: walbc ") == 2
+    assert output.err == ""
 
 
 def run_program(*words: str, **how: Any) -> subprocess.Popen[bytes]:
