@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from walbc.commands import COMMANDS
 from walbc.explanations import ANSWERS
+from walbc.json_page import page, queries
 from walbc.shapes import SHAPES, json_value
-from walbc.table import Command
 from walbd.model.error import ProtocolViolation
 
-
-def queries() -> Iterator[tuple[str, Command]]:
-    for name, command in COMMANDS.items():
-        for row in command.forms.rows.values() if command.forms else [command]:
-            if row.shape:
-                yield f"{name} {row.name}" if command.forms else name, row
-
-
 QUERIES = dict(queries())
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "walbc-json.md"
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text() == page(), "run: python -m walbc.json_page > docs/walbc-json.md"
 
 
 def check_documented(shape: str, value: Any) -> None:
