@@ -210,4 +210,11 @@ COMMANDS = _by_name(
         (_VOL, Parameter("LSID", kinds.LSID)),
         kinds="S",
     ),
+    Command(
+        "completion",
+        "print a script that lets a shell complete the words of walbc",
+        (Parameter("SHELL", kinds.SHELL),),
+        program="walbc.completion",
+        needs_server=False,
+    ),
 )

@@ -9,6 +9,7 @@ from typing import Protocol
 from walbc import console
 from walbc.commands import COMMANDS
 from walbc.options import Request
+from walbc.table import KIND_NAMES
 from walbc.waiting import Waiting, shown
 from walbd.model.error import PeerUnreachable, Refused
 from walbd.net.messages import Progress
@@ -16,6 +17,7 @@ from walbd.net.messages import Progress
 RETRY_DELAY_SEC = 0.1
 _PROBE_PERIOD_SEC = 0.2
 _MAX_UNCLEAR = 3
+_UNKNOWN = ("bad protocol:", "no such target:")
 
 
 class Transport(Protocol):
@@ -43,12 +45,24 @@ def execute(request: Request, transport: Transport) -> list[str]:
 
 def _attempt(request: Request, transport: Transport) -> list[str]:
     _debug(request, f"{request.command.name} to {request.server} as {request.client_id}")
-    if request.wait:
-        values = _attempt_waiting(request, transport)
-    else:
-        values = transport.ask(request, lambda: None, lambda latest: None)
+    try:
+        if request.wait:
+            values = _attempt_waiting(request, transport)
+        else:
+            values = transport.ask(request, lambda: None, lambda latest: None)
+    except Refused as error:
+        raise _explained(request, error) from error
     _debug(request, f"{len(values)} values answered")
     return values
+
+
+def _explained(request: Request, error: Refused) -> Refused:
+    """A server that does not know the command is mostly one of the wrong kind: only we know which is the right one."""
+    form, kinds = request.form, [name for letter, name in KIND_NAMES.items() if letter in request.form.kinds]
+    if not any(text in error.message for text in _UNKNOWN) or len(kinds) == len(KIND_NAMES):
+        return error
+    what = form.name if form is request.command else f"{request.command.name} {form.name}"
+    return Refused(error.message, f"{what} is for a {' or '.join(kinds)}; 'get host-type' tells what this server is")
 
 
 def _debug(request: Request, text: str) -> None:

@@ -138,6 +138,11 @@ COMMANDS = {
     "dbg-dump-logpack-header": Explanation(
         "The file logpackheader-LSID is made; wlog-show-raw reads it.", "walbc -s s0 dbg-dump-logpack-header vol0 1320"
     ),
+    "completion": Explanation(
+        "bash: write it to /etc/bash_completion.d/walbc, or eval it in ~/.bashrc. zsh: to a file _walbc in a folder\n"
+        "of fpath. fish: to ~/.config/fish/completions/walbc.fish. Names of servers come from the servers file.",
+        "walbc completion bash",
+    ),
 }
 """By name of the command; get and archive-info explain themselves by their forms."""
 

@@ -185,7 +185,9 @@ def test_a_command_the_server_does_not_know_is_refused_by_name(
     archive: Archive, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*archive.address, "-id", "me", "snapshot", "vol0"]) == 1
-    assert error_of(capsys.readouterr().err).startswith("bad protocol:snapshot:me")
+    told = error_of(capsys.readouterr().err)
+    assert told.startswith("bad protocol:snapshot:me")
+    assert told.endswith("(hint: snapshot is for a storage; 'get host-type' tells what this server is)")
 
 
 def test_a_wrong_parameter_never_reaches_the_server(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
