@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from walbc import kinds
 from walbc.get_targets import GET_TARGETS
+from walbc.global_options import ONCE
 from walbc.table import Command, Forms, Parameter
 from walbd.model.error import InvalidArgument
 
@@ -209,6 +210,14 @@ COMMANDS = _by_name(
         "write the header of a log pack to a file in the volume's folder at the storage",
         (_VOL, Parameter("LSID", kinds.LSID)),
         kinds="S",
+    ),
+    Command(
+        "top",
+        "show volumes, lag, log usage, running work and alarms of a group of servers",
+        (Parameter("NAME", kinds.SERVER, is_optional=True, repeats=True),),
+        program="walbc.top.program",
+        needs_server=False,
+        switches=(ONCE,),
     ),
     Command(
         "completion",

@@ -39,7 +39,7 @@ def _rows() -> Iterator[tuple[str, list[str]]]:
 def _words(command: Command, form: Command) -> list[str]:
     """Fixed words and switches of a row."""
     words = [word for parameter in form.parameters for word in parameter.kind.words]
-    return words + [WAIT] * command.waits + [JSON] * bool(form.shape) + ["-h"]
+    return words + [WAIT] * command.waits + [JSON] * bool(form.shape) + [*command.switches, "-h"]
 
 
 def _options() -> list[str]:
@@ -156,9 +156,9 @@ def _fish_row(command: Command) -> Iterator[str]:
             yield f"complete -c walbc -f -n '{without}' -a {form.name} -d {_quoted(form.explanation)}"
     if words := " ".join(word for parameter in command.parameters for word in parameter.kind.words):
         yield f"complete -c walbc -n '{seen}' -a {_quoted(words)}"
-    for switch, is_allowed in ((WAIT, command.waits), (JSON, bool(command.shape) or bool(command.forms))):
-        if is_allowed:
-            yield f"complete -c walbc -n '{seen}' -l {switch[2:]} -d {_quoted(SWITCHES[switch])}"
+    has_json = bool(command.shape) or bool(command.forms)
+    for switch in [WAIT] * command.waits + [JSON] * has_json + list(command.switches):
+        yield f"complete -c walbc -n '{seen}' -l {switch[2:]} -d {_quoted(SWITCHES[switch])}"
 
 
 def _quoted(text: str) -> str:

@@ -138,6 +138,12 @@ COMMANDS = {
     "dbg-dump-logpack-header": Explanation(
         "The file logpackheader-LSID is made; wlog-show-raw reads it.", "walbc -s s0 dbg-dump-logpack-header vol0 1320"
     ),
+    "top": Explanation(
+        "Shows the servers named, or that of -a and -p or -s, or all of the servers file; a page every 2 s.\n"
+        "LAG is how much older the latest snapshot of an archive is than that of the storage.\n"
+        "q ends it, arrows scroll; where there is no terminal --once prints one page.",
+        "walbc top s0 p0 a0",
+    ),
     "completion": Explanation(
         "bash: write it to /etc/bash_completion.d/walbc, or eval it in ~/.bashrc. zsh: to a file _walbc in a folder\n"
         "of fpath. fish: to ~/.config/fish/completions/walbc.fish. Names of servers come from the servers file.",

@@ -76,8 +76,10 @@ OPTIONS = {
 }
 WAIT = "--wait"
 JSON = "--json"
+ONCE = "--once"
 SWITCHES = {
     WAIT: "show progress, end when the work has ended",
     JSON: "print the answer as JSON",
+    ONCE: "print one page and end",
 }
 """They may stand before the command or after it."""

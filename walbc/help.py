@@ -125,3 +125,4 @@ def _switches(command: Command, form: Command | None) -> Iterator[str]:
         yield f"  {WAIT} : {SWITCHES[WAIT]}"
     if (form or command).shape:
         yield f"  {JSON} : {SWITCHES[JSON]}"
+    yield from (f"  {switch} : {SWITCHES[switch]}" for switch in command.switches)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from walbc.connection import Connection, resolve
-from walbc.global_options import DEFAULT_RETRIES, JSON, WAIT
+from walbc.global_options import DEFAULT_RETRIES, JSON, ONCE, WAIT
 from walbc.table import Command, OptionError, check_parameters, selected, usage
 from walbc.words import Words, check_strays, split
 from walbd.model.error import InvalidArgument
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 class Request(NamedTuple):
     """A command line that is in order. `form`: the row that describes the parameters. `wait`: the end of the work is
-    waited for; `is_shown`: with its progress; `is_json`: the answer is printed as JSON."""
+    waited for."""
 
     connection: Connection
     retries: int
@@ -27,13 +27,22 @@ class Request(NamedTuple):
     form: Command
     parameters: list[str]
     wait: bool = False
-    is_shown: bool = False
-    is_json: bool = False
+    switches: frozenset[str] = frozenset()
 
     @property
     def server(self) -> Address:
         """Where the server is."""
         return self.connection.address
+
+    @property
+    def is_shown(self) -> bool:
+        """The progress of the work is shown."""
+        return WAIT in self.switches
+
+    @property
+    def is_json(self) -> bool:
+        """The answer is printed as JSON."""
+        return JSON in self.switches
 
     @property
     def client_id(self) -> str:
@@ -78,8 +87,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         form=form,
         parameters=words.parameters,
         wait=WAIT in words.switches or command.always_waits,
-        is_shown=WAIT in words.switches,
-        is_json=JSON in words.switches,
+        switches=frozenset(words.switches),
     )
 
 
@@ -103,6 +111,8 @@ def _checked_form(command: Command, words: Words) -> Command:
     """The row that describes the parameters, which are in order, as are the switches."""
     if WAIT in words.switches and not command.waits:
         raise OptionError(f"bad opt:{WAIT}", f"{command.name} is answered when it is done")
+    if ONCE in words.switches and ONCE not in command.switches:
+        raise OptionError(f"bad opt:{ONCE}", "only top knows it")
     try:
         check_parameters(command, words.parameters)
     except OptionError as error:

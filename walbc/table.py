@@ -45,7 +45,8 @@ class Command(NamedTuple):
     done, so that `--wait` means something; `always_waits`: the end of the work is waited for even without it.
     `program`: the module whose `run` carries it out, where that is more than one question and its answer. `retries`:
     `-retry` is allowed. `passes_on`: parameters are not looked at. `shape`: of the answer as JSON (walbc.shapes).
-    `needs_server`: it is sent to one. `check`: a rule that spans several parameters; raises InvalidArgument.
+    `needs_server`: it is sent to one. `switches`: of its own, besides those that follow from the above. `check`: a
+    rule that spans several parameters; raises InvalidArgument.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Command(NamedTuple):
     forms: Forms | None = None
     shape: str = ""
     needs_server: bool = True
+    switches: tuple[str, ...] = ()
     check: Callable[[Sequence[str]], None] | None = None
 
 
