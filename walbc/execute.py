@@ -52,6 +52,10 @@ def _attempt(request: Request, transport: Transport) -> list[str]:
             values = transport.ask(request, lambda: None, lambda latest: None)
     except Refused as error:
         raise _explained(request, error) from error
+    except PeerUnreachable as error:
+        if error.hint or request.command.retries:
+            raise
+        raise PeerUnreachable(error.message, "it may have been done or not; look before repeating it") from error
     _debug(request, f"{len(values)} values answered")
     return values
 
@@ -75,7 +79,12 @@ def _attempt_waiting(request: Request, transport: Transport) -> list[str]:
         if request.command.name == "shutdown":
             _shut_down(request, transport, waiting)
             return []
-        return transport.ask(request, waiting.begin, waiting.show)
+        try:
+            return transport.ask(request, waiting.begin, waiting.show)
+        except PeerUnreachable as error:
+            if not waiting.is_accepted:
+                raise
+            raise PeerUnreachable(error.message, "the server may go on with it; 'get tasks' tells") from error
 
 
 def _shut_down(request: Request, transport: Transport, waiting: Waiting) -> None:

@@ -60,4 +60,4 @@ def _as_json(request: Request, lines: list[str]) -> str:
 
     from walbc.shapes import json_value
 
-    return json.dumps(json_value(request.form.shape, lines), ensure_ascii=False)
+    return json.dumps(json_value(request.form.shape, lines))
