@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from walbc.library.connection import Volume
 from walbc.library.constants import K_ARCHIVE, K_STORAGE
 from walbc.library.failure import ControlError
+from walbc.library.queries import whole_number
 from walbc.library.servers import AnyServer, ServerParams, verify_server_kind
 from walbc.library.states import (
     aActive,
@@ -131,7 +132,7 @@ class Backups(Synchronizing):
     def snapshot_nbk(self, sx: AnyServer, vol: Volume) -> int:
         """Takes a snapshot; returns its gid. Target or Stopped before and after."""
         verify_server_kind(sx, [K_STORAGE])
-        return int(self.run_ctl(sx, ["snapshot", self._vol(sx, vol)]))
+        return whole_number(sx, self.run_ctl(sx, ["snapshot", self._vol(sx, vol)]))
 
     def snapshot(self, sx: AnyServer, vol: Volume, axL: Sequence[AnyServer], timeoutS: int | None = None) -> int:
         """Takes a snapshot and waits until archives can restore it; returns its gid. States needed: Target, Archived
