@@ -24,6 +24,7 @@ from walbc.library.synchronizing import Synchronizing
 from walbc.library.verify import verify_size_unit, verify_type, verify_u64
 
 _NO_GID = -1
+_COMMANDS = {"full_backup": "full-bkp", "hash_backup": "hash-bkp"}
 
 
 class Backups(Synchronizing):
@@ -112,7 +113,11 @@ class Backups(Synchronizing):
     ) -> int:
         """The archive's last gid, as soon as that is greater than `before`."""
         limit_sec = self._limit(timeoutS)
-        self._wait_for_state_change(sx, vol, during, [sTarget], limit_sec)
+        self._wait_for_not_state(sx, vol, during, limit_sec)
+        state = self._state(sx, vol)
+        if state != sTarget:
+            shown = self._shown(sx, state)
+            self._give_up(sx, vol, _COMMANDS[what], "wait_for_state_change:bad goal", during, [sTarget], shown)
         primary = self.sLayout.get_primary_archive()
         state = self._state(primary, vol)
         if state not in aActive:
