@@ -71,8 +71,9 @@ GET_TARGETS = (
     ),
     Command("num-action", "how often an action is running", (_VOL, Parameter("ACTION", kinds.ACTION)), kinds="A"),
     Command("num-diff", "how many wdiffs lie between two gids", _RANGE, kinds="A", check=_check_range),
+    Command("overflow-eta", "seconds until the log device overflows at the present rate, or never", (_VOL,), kinds="S"),
     Command("pid", "process id of the server"),
-    Command("progress", "blocks (512 bytes) received by a running full copy", (_VOL,), kinds="A"),
+    Command("progress", "blocks (512 bytes) sent or received by a running full copy", (_VOL,), kinds="SA"),
     Command(
         "proxy-diff",
         "wdiffs not yet sent to an archive, or not yet distributed",
