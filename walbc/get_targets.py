@@ -44,6 +44,7 @@ GET_TARGETS = (
     Command("cold", "gids of the cold snapshots", (_VOL,), kinds="A"),
     Command("diff", "the wdiffs between two gids", _RANGE, kinds="A", check=_check_range),
     Command("exists-base-image", "1 if there is a base image", (_VOL,), kinds="A"),
+    Command("disk-space", "room where logs and diffs are kept, and whether it is low", kinds="P"),
     Command(
         "exists-diff",
         "1 if there is a wdiff from |B0,B1| to |E0,E1|",
