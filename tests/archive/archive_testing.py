@@ -20,9 +20,10 @@ from walbd.model.compression import CompressionType, CompressOpt
 from walbd.model.diff import Diff
 from walbd.model.snapshot import Snapshot
 from walbd.net import full_backup, virtual_scan, wdiff_transfer
+from walbd.net.backup import BackupRequest
 from walbd.net.client import connect
 from walbd.net.control import call
-from walbd.net.full_backup import FullBackupRequest, FullBackupSender
+from walbd.net.full_backup import FullBackupSender
 from walbd.net.handshake import Identity
 from walbd.net.stream import Hooks
 from walbd.net.virtual_scan import ScanReceiver, ScanRequest
@@ -91,7 +92,7 @@ class Peers:
         before: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Sends an image as a storage does; `before` is called before each step."""
-        request = FullBackupRequest("storage", volume, len(image) // LB, START_SEC, BULK_BYTES, PLAIN)
+        request = BackupRequest("storage", volume, len(image) // LB, START_SEC, BULK_BYTES, PLAIN)
 
         def read_at(offset: int, memory: memoryview) -> None:
             memory[:] = image[offset : offset + len(memory)]
@@ -102,7 +103,7 @@ class Peers:
             for step, action in (
                 ("ask", sender.ask),
                 ("uuid", lambda: sender.send_log_uuid(uuid)),
-                ("image", lambda: sender.send_image(read_at, None)),
+                ("image", lambda: sender.send_image(read_at)),
                 ("snapshot", lambda: sender.send_snapshot(snapshot)),
             ):
                 before(step)

@@ -6,9 +6,7 @@ volume in SyncReady with an image that the next backup empties.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from functools import partial
 
 from walbd.archive.archive import Archive
@@ -21,8 +19,9 @@ from walbd.model.limits import LB_BYTES
 from walbd.model.snapshot import Snapshot
 from walbd.model.state import MetaState
 from walbd.model.uuid_text import UUID_BYTES
+from walbd.net.backup import BackupRequest
 from walbd.net.connection import Connection
-from walbd.net.full_backup import COMMAND, FullBackupReceiver, FullBackupRequest
+from walbd.net.full_backup import COMMAND, FullBackupReceiver
 from walbd.net.image_chunk import Decompress
 from walbd.net.messages import PeerKind
 from walbd.net.stream import Hooks
@@ -81,7 +80,7 @@ async def receive_full_backup(archive: Archive, connection: Connection) -> None:
     with (
         archive.works.begin(COMMAND, volume.name, Slots.FOREGROUND, volume.is_cancelled, total_bytes) as work,
         volume.machine.begin(FULL_SYNC) as change,
-        _counted_progress(volume),
+        volume.counted_progress(),
     ):
         begin_sec = archive.world.monotonic()
         async with volume.base_lock:
@@ -110,17 +109,8 @@ def _check_can_begin(volume: ArchiveVolume) -> None:
         raise BadState(error.message, hint) from error
 
 
-@contextlib.contextmanager
-def _counted_progress(volume: ArchiveVolume) -> Iterator[None]:
-    volume.progress_lb = 0
-    try:
-        yield
-    finally:
-        volume.progress_lb = 0
-
-
 async def _converse(
-    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: FullBackupRequest, work: Work
+    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: BackupRequest, work: Work
 ) -> tuple[bytes, Snapshot]:
     """Receives the image and makes it durable; returns the log's new uuid and the snapshot the image is."""
     await receiver.accept()
@@ -132,7 +122,7 @@ async def _converse(
 
 
 async def _receive_image(
-    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: FullBackupRequest, work: Work
+    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: BackupRequest, work: Work
 ) -> None:
     def progress(done_bytes: int) -> None:
         work.done = done_bytes
