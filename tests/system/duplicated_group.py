@@ -151,14 +151,17 @@ class MirroredVolume(BackedUpVolume):
 
     def synchronize(self) -> None:
         """The second archive takes the first one's history over and is a destination from now on. As nothing may be
-        lost in between, the proxies hold what comes meanwhile."""
+        lost in between, the storage keeps what comes meanwhile. To be done again after a hash backup, which only the
+        primary archive gets."""
         group = self.group
         for proxy in (group.proxy, group.proxy1):
             group.walbc(proxy, "stop", self.name, "empty", "--wait")
-            group.walbc(proxy, "archive-info", "add", self.name, "a1", f"{HOST}:{group.archive1.port}")
+            group.walbc(proxy, "archive-info", "update", self.name, "a1", f"{HOST}:{group.archive1.port}")
         group.walbc(group.archive, "stop", self.name, "--wait")
         group.archive1.stop()
-        shutil.copytree(group.folder / "archive" / self.name, group.folder / "archive1" / self.name)
+        copy = group.folder / "archive1" / self.name
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(group.folder / "archive" / self.name, copy)
         group.restart(group.archive1)
         for archive in (group.archive, group.archive1):
             group.walbc(archive, "start", self.name)

@@ -32,13 +32,19 @@ def volume() -> Iterator[MirroredVolume]:
         made.create()
         made.fill()
         made.back_up()
-        made.synchronize()
         yield made
         made.disconnect()
         group.check_logs()
     finally:
         group.stop()
         shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def synchronized(volume: MirroredVolume) -> MirroredVolume:
+    """The volume when both archives have the same and get the same."""
+    volume.synchronize()
+    return volume
 
 
 def snapshot(volume: MirroredVolume, writer: Writer) -> int:
@@ -59,8 +65,10 @@ def check_everywhere(volume: MirroredVolume, gid: int) -> None:
 
 
 @pytest.mark.parametrize("way", ["dies", "hangs", "is stopped"])
-def test_the_second_proxy_takes_over_and_the_preferred_one_is_used_again(volume: MirroredVolume, way: str) -> None:
-    group = volume.group
+def test_the_second_proxy_takes_over_and_the_preferred_one_is_used_again(
+    synchronized: MirroredVolume, way: str
+) -> None:
+    volume, group = synchronized, synchronized.group
     with Writer(volume) as writer:
         if way == "dies":
             group.proxy.stop(signal.SIGKILL)
@@ -88,8 +96,8 @@ def test_the_second_proxy_takes_over_and_the_preferred_one_is_used_again(volume:
         check_everywhere(volume, gid)
 
 
-def test_a_dead_archive_holds_nothing_up_and_gets_everything_later(volume: MirroredVolume) -> None:
-    group = volume.group
+def test_a_dead_archive_holds_nothing_up_and_gets_everything_later(synchronized: MirroredVolume) -> None:
+    volume, group = synchronized, synchronized.group
     with Writer(volume) as writer:
         group.archive1.stop(signal.SIGKILL)
         gids = []
