@@ -73,6 +73,13 @@ COMMANDS = _by_name(
         waits=True,
     ),
     Command(
+        "hash-bkp",
+        "bring the primary archive up to date with what differs there, then ship the changes",
+        (_VOL, _BULK),
+        kinds="S",
+        waits=True,
+    ),
+    Command(
         "restore",
         "make a volume of a snapshot",
         (_VOL, Parameter("GID", kinds.GID_OR_TIME)),
@@ -139,7 +146,7 @@ COMMANDS = _by_name(
     ),
     Command(
         "set-full-scan-bps",
-        "limit the bytes per second that later full backups read; 0 for no limit",
+        "limit the bytes per second that later backups read; 0 for no limit",
         (Parameter("SIZE", kinds.SIZE),),
         kinds="S",
     ),

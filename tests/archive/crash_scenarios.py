@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.archive.archive_testing import RunningArchive, clean_diff, running_archive
-from tests.archive.crash_history import NEW_IMAGE, ROUNDS
+from tests.archive.crash_history import HASHED_IMAGE, NEW_IMAGE, ROUNDS
 from walbd.model.error import WalbError
 
 HOOKED = (
@@ -38,6 +38,10 @@ async def init(archive: RunningArchive) -> None:
 
 async def full_backup(archive: RunningArchive) -> None:
     await archive.full_backup(NEW_IMAGE, volume="ready")
+
+
+async def hash_backup(archive: RunningArchive) -> None:
+    await archive.hash_backup(HASHED_IMAGE, 5)
 
 
 async def receive(archive: RunningArchive) -> None:
@@ -87,7 +91,7 @@ async def resize(archive: RunningArchive) -> None:
 SCENARIOS: dict[str, Callable[[RunningArchive], Awaitable[None]]] = {
     action.__name__: action
     for action in (
-        *(init, full_backup, receive, restore, delete_restored, stop, start, clear, reset),
+        *(init, full_backup, hash_backup, receive, restore, delete_restored, stop, start, clear, reset),
         *(apply, merge, enable, resize),
     )
 }

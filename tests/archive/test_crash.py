@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.archive.archive_testing import RunningArchive, clean_diff, content, names, running_archive
-from tests.archive.crash_history import IMAGE, NEW_IMAGE, ROUNDS, image_at, prepare
+from tests.archive.archive_testing import OTHER_UUID, RunningArchive, clean_diff, content, names, running_archive
+from tests.archive.crash_history import HASHED_IMAGE, IMAGE, NEW_IMAGE, ROUNDS, image_at, prepare
 from tests.archive.crash_scenarios import FAULTS, SCENARIOS
 from walbd.model.error import Refused
 from walbd.net.wdiff_transfer import Answer
@@ -78,6 +78,10 @@ async def complete(archive: RunningArchive, scenario: str) -> None:
             if await archive.get("state", "ready") == ["SyncReady"]:
                 await archive.full_backup(NEW_IMAGE, volume="ready")
             assert content(archive.base / "ready/wb_ready") == NEW_IMAGE
+        case "hash_backup":
+            gid = await archive.hash_backup(HASHED_IMAGE, 0)
+            assert await archive.offer(clean_diff(gid, gid + 1), [], uuid=OTHER_UUID) is Answer.ACCEPT
+            assert await archive.restored_content(gid + 1) == HASHED_IMAGE
         case "receive":
             answer = await archive.offer(clean_diff(3, 4), ROUNDS[3])
             assert answer in (Answer.ACCEPT, Answer.TOO_OLD_DIFF)

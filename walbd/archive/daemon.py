@@ -12,12 +12,13 @@ from walbd.archive.loading import load_volume
 from walbd.archive.options import ArchiveSettings
 from walbd.archive.queries import Queries
 from walbd.archive.receive_backup import receive_full_backup
+from walbd.archive.receive_hash_backup import receive_hash_backup
 from walbd.archive.receive_wdiff import receive_wdiff
 from walbd.archive.scan import send_scan
 from walbd.archive.status import status_lines
 from walbd.archive.volume import ArchiveVolume
 from walbd.image.plain_files import PlainFileStore
-from walbd.net import full_backup, virtual_scan, wdiff_transfer
+from walbd.net import full_backup, hash_backup, virtual_scan, wdiff_transfer
 from walbd.net.server import Handler
 from walbd.server.commands import Command, GetHandler
 from walbd.server.daemon import Daemon
@@ -51,6 +52,7 @@ class ArchiveDaemon(Daemon[ArchiveSettings, ArchiveVolume]):
     def data_conversations(self) -> Mapping[str, Handler]:
         return {
             full_backup.COMMAND: partial(receive_full_backup, self.archive),
+            hash_backup.COMMAND: partial(receive_hash_backup, self.archive),
             wdiff_transfer.COMMAND: partial(receive_wdiff, self.archive),
             virtual_scan.COMMAND: partial(send_scan, self.archive),
         }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ class ArchiveVolume(Volume):
         self.base_lock = asyncio.Lock()
         """Held by whoever makes, replaces or removes the base image, and by whoever copies it."""
         self.progress_lb = 0
-        """Blocks of the running full backup that have arrived."""
+        """Blocks of the running backup or replication that have arrived or were compared."""
         self.last_sync_sec = 0
         self.last_wdiff_sec = 0
 
@@ -51,6 +51,15 @@ class ArchiveVolume(Volume):
         if size_lb is None:
             raise NotFound(f"base image does not exist:{self.name}")
         return size_lb
+
+    @contextmanager
+    def counted_progress(self) -> Iterator[None]:
+        """While something arrives whose progress_lb is told."""
+        self.progress_lb = 0
+        try:
+            yield
+        finally:
+            self.progress_lb = 0
 
     @asynccontextmanager
     async def reading(self, what: str, gid: int, diffs: Iterable[Diff]) -> AsyncIterator[None]:
