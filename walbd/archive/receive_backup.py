@@ -124,22 +124,19 @@ async def _converse(
 async def _receive_image(
     archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: BackupRequest, work: Work
 ) -> None:
-    def progress(done_bytes: int) -> None:
-        work.done = done_bytes
-        volume.progress_lb = done_bytes // LB_BYTES
-
     fd = await archive.world.run(volume.store.open_base, volume.name)
     try:
         sink = BaseImageSink(fd, archive.settings.sync_interval_bytes, volume.store.abilities.new_base_reads_zero)
-        hooks = Hooks(progress, work.is_cancelled)
-        await receiver.receive_image(sink, _decompressor(request.compress.type), hooks)
+        hooks = Hooks(volume.telling_progress(work), work.is_cancelled)
+        await receiver.receive_image(sink, decompressor(request.compress.type), hooks)
         work.phase = "sync"
         await run_to_end(archive.world, sink.sync)
     finally:
         os.close(fd)
 
 
-def _decompressor(kind: CompressionType) -> Decompress | None:
+def decompressor(kind: CompressionType) -> Decompress | None:
+    """What undoes a compression of bulks."""
     return None if kind is CompressionType.NONE else partial(decompress, kind)
 
 

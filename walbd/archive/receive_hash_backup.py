@@ -109,14 +109,10 @@ class _HashBackup:
         uuid = await receiver.receive_log_uuid()
         await receiver.confirm()
         received = ReceivedDiff(new, uuid, self.archive.settings.sync_interval_bytes)
-        hooks = Hooks(self._progress, self.work.is_cancelled)
+        hooks = Hooks(self.scan.volume.telling_progress(self.work), self.work.is_cancelled)
         await receiver.receive_differences(self.scan.image.read, received.feed, hooks)
         self.work.phase = "sync"
         await run_to_end(world, received.complete)
         await run_to_end(world, received.sync)
         await receiver.confirm()
         return uuid, await receiver.receive_snapshot(), received
-
-    def _progress(self, done_bytes: int) -> None:
-        self.work.done = done_bytes
-        self.scan.volume.progress_lb = done_bytes // LB_BYTES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +15,13 @@ from walbd.archive.volume_files import VolumeFiles
 from walbd.image.store import ImageStore
 from walbd.model.diff import Diff
 from walbd.model.error import NotFound
+from walbd.model.limits import LB_BYTES
 from walbd.net.tasks import run_to_end
 from walbd.server.interrupt import unless_cancelled
 from walbd.server.runtime import Runtime
 from walbd.server.state_machine import CLEAR
 from walbd.server.stop_state import StopMode
+from walbd.server.tasks import Work
 from walbd.server.volume import Volume
 
 T = TypeVar("T")
@@ -60,6 +62,15 @@ class ArchiveVolume(Volume):
             yield
         finally:
             self.progress_lb = 0
+
+    def telling_progress(self, work: Work) -> Callable[[int], None]:
+        """What tells progress in bytes to work and to `get progress`."""
+
+        def tell(done_bytes: int) -> None:
+            work.done = done_bytes
+            self.progress_lb = done_bytes // LB_BYTES
+
+        return tell
 
     @asynccontextmanager
     async def reading(self, what: str, gid: int, diffs: Iterable[Diff]) -> AsyncIterator[None]:

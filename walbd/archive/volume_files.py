@@ -115,6 +115,14 @@ class VolumeFiles:
         exists = self._folder.exists(FULL_REPL_STATE)
         return self._folder.load_record(FULL_REPL_STATE, FullReplState) if exists else None
 
+    def save_full_repl_state(self, state: FullReplState) -> None:
+        """How far a full replication has come."""
+        self._folder.save_record(FULL_REPL_STATE, state)
+
+    def remove_full_repl_state(self) -> None:
+        """The full replication is complete."""
+        self._folder.remove(FULL_REPL_STATE)
+
     def new_file(self) -> NewFile:
         """A file in the volume's folder that gets its name when it is complete."""
         return self._files.new_file(self.path)

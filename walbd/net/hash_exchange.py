@@ -168,13 +168,21 @@ class _Comparer:
 
 
 async def send_differences(
-    connection: Connection, shape: Shape, key: bytes, read_at: ReadAt, compress: CompressOpt, hooks: Hooks
+    connection: Connection,
+    shape: Shape,
+    key: bytes,
+    read_at: ReadAt,
+    compress: CompressOpt,
+    hooks: Hooks,
+    *,
+    is_sequential: bool = False,
 ) -> None:
     """The side of the newer image. Returns when the other side has all differences on disk. read_at is called by
-    several threads at a time. Progress counts bytes compared. Raises Refused with the other side's reason."""
+    several threads at a time, unless is_sequential: then in order of offsets. Progress counts bytes compared. Raises
+    Refused with the other side's reason."""
     hashes = _Hashes(connection, shape)
     comparer = _Comparer(shape, hashes, read_at, compress, key)
-    threads = max(MIN_THREADS, min(compress.threads, MAX_THREADS))
+    threads = 1 if is_sequential else max(MIN_THREADS, min(compress.threads, MAX_THREADS))
     async with acknowledged(connection, hashes.receive()) as ack:
         buffers = [comparer.new_buffer() for _ in range(threads + 1)]
         await send_data(connection, ack, comparer.fill, buffers, hooks, hashes.ready)

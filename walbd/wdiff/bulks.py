@@ -24,8 +24,8 @@ def pack_bulks(
     out: memoryview,
 ) -> int:
     """Writes packs with one record for each listed bulk (numbers ascending) of the `length` bytes of an image that
-    begin at block address_lb. `data` are these bulks alone, end to end; those of zeros become records without data. `out` has
-    `bulks_room`. Returns the length of the packs. Blocks."""
+    begin at block address_lb. `data` are these bulks alone, end to end; those of zeros become records without data.
+    `out` has `bulks_room`. Returns the length of the packs. Blocks."""
     length = lib.walb_wdiff_pack_bulks(
         ffi.from_buffer(data), length, address_lb, bulk_bytes, list(numbers), len(numbers), compress.type,
         compress.level, ffi.from_buffer(out),
