@@ -38,8 +38,10 @@ async def receive_hash_backup(archive: Archive, connection: Connection) -> None:
         raise Refused(f"bad host type:{backup.host_kind}", "only a walb-storage makes hash backups")
     volume = archive.volumes.get(backup.volume)
     log = archive.log.of_connection(archive.settings.node_id, connection.peer_id)
+    await volume.until_no_diff_arrives()
     volume.check(COMMAND)
     await check_size(archive, volume, backup.size_lb, log)
+    await volume.until_no_diff_arrives()
     volume.check(COMMAND)
     total_bytes = backup.size_lb * LB_BYTES
     with (

@@ -16,7 +16,7 @@ from walbd.archive.volume_commands import erase_history
 from walbd.archive.volume_files import FullReplState
 from walbd.model.error import InvalidArgument, WalbError
 from walbd.model.limits import LB_BYTES
-from walbd.net.replication import ImageOffer, ReplicationReceiver
+from walbd.net.replication import COMMAND, ImageOffer, ReplicationReceiver
 from walbd.net.stream import Hooks
 from walbd.net.tasks import run_to_end
 from walbd.server.tasks import Work
@@ -144,7 +144,8 @@ async def receive_resync(
     world = archive.world
     offer = await volume.unless_cancelled(receiver.receive_image_offer())
     await _check_resync_size(volume, offer.size_lb)
-    volume.check("repl-sync3")
+    await volume.until_no_diff_arrives()
+    volume.check(COMMAND)
     await _become_sync_ready(volume)
     work.total, work.phase = offer.size_lb * LB_BYTES, "resync"
     with volume.machine.begin(RESYNC) as change:

@@ -32,6 +32,7 @@ async def receive_replication(archive: Archive, connection: Connection) -> None:
     if connection.peer_kind != PeerKind.ARCHIVE:
         raise Refused(f"bad host type:{connection.peer_kind}", "only a walb-archive replicates")
     volume = archive.volumes.get(request.volume)
+    await volume.until_no_diff_arrives()
     volume.check(COMMAND)
     log = archive.log.of_connection(archive.settings.node_id, connection.peer_id)
     with (
@@ -39,7 +40,6 @@ async def receive_replication(archive: Archive, connection: Connection) -> None:
         volume.counted_progress(),
     ):
         way = await _choose_way(volume, request)
-        volume.check(COMMAND)
         log.info(f"replication as server started:{volume.name}:{way}")
         await receiver.answer(way)
         match way:
@@ -86,8 +86,10 @@ class _Following:
             if step is Step.END:
                 return
             offer = await volume.unless_cancelled(receiver.receive_diff_offer())
+            await volume.until_no_diff_arrives()
             volume.check(COMMAND)
             await check_size(self.archive, volume, offer.size_lb, self.log)
+            await volume.until_no_diff_arrives()
             volume.check(COMMAND)
             self._check_applicable(offer.diff, step)
             with volume.machine.begin(REPL_SYNC_AS_SERVER, ARCHIVED) as change:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from walbd.archive.content import Content
 from walbd.archive.diff_use import DiffUse
-from walbd.archive.states import ACTIONS, ACTIVE, ARCHIVED, RULES, STATES, STOP, STOPPED
+from walbd.archive.states import ACTIONS, ACTIVE, ARCHIVED, RULES, STATES, STOP, STOPPED, WDIFF_RECV
 from walbd.archive.volume_files import VolumeFiles
 from walbd.image.store import ImageStore
 from walbd.model.diff import Diff
@@ -62,6 +62,11 @@ class ArchiveVolume(Volume):
             yield
         finally:
             self.progress_lb = 0
+
+    async def until_no_diff_arrives(self) -> None:
+        """Lets a diff that is being received come first. Nothing is awaited after the last look."""
+        while self.machine.state == WDIFF_RECV and not self.is_cancelled():
+            await self.runtime.changes.wait_for(lambda: self.machine.state != WDIFF_RECV or self.is_cancelled())
 
     def telling_progress(self, work: Work) -> Callable[[int], None]:
         """What tells progress in bytes to work and to `get progress`."""
