@@ -113,6 +113,23 @@ COMMANDS = _by_name(
     ),
     Command("enable-snapshot", "keep snapshots when diffs are merged (they become explicit)", _GIDS, kinds="A"),
     Command(
+        "replicate",
+        "bring another archive up to this one: all but MIB of diffs, or up to a gid at least",
+        (
+            _VOL,
+            Parameter("gid|size", kinds.MERGE_BY),
+            Parameter("GID|MIB", kinds.REPLICATE_END),
+            Parameter("HOST:PORT", kinds.ADDRESS),
+            Parameter("RESYNC", kinds.FLAG, is_optional=True),
+            Parameter("DONTMERGE", kinds.FLAG, is_optional=True),
+            Parameter("CMPR", kinds.COMPRESSION, is_optional=True),
+            Parameter("MAXMERGE", kinds.SIZE, is_optional=True),
+            _BULK,
+        ),
+        kinds="A",
+        waits=True,
+    ),
+    Command(
         "apply",
         "write the diffs up to a gid into the base image and delete them",
         (_VOL, _GID),

@@ -205,7 +205,8 @@ async def running_archive(folder: Path, world: World | None = None, **settings: 
     runtime = Runtime.make(world, Log(logger, Repeats(world.monotonic)))
     base = BaseDirectory(world.files, folder, "archive", create=False)
     daemon = ArchiveDaemon(
-        ArchiveSettings(port=0, bind="127.0.0.1", node_id="a0", base_dir=str(folder), **settings), runtime
+        ArchiveSettings(**({"port": 0, "bind": "127.0.0.1", "node_id": "a0", "base_dir": str(folder)} | settings)),
+        runtime,
     )
     task = asyncio.create_task(daemon.run(base.volume_names(runtime.log)))
     task.add_done_callback(lambda _: runtime.changes.notify())

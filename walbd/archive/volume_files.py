@@ -145,6 +145,14 @@ class VolumeFiles:
     def remove_full_backup_state(self) -> None:
         self._folder.remove(FULL_BACKUP_STATE)
 
+    def save_full_repl_state(self, state: FullReplState) -> None:
+        """How far a full replication has come."""
+        self._folder.save_record(FULL_REPL_STATE, state)
+
+    def remove_full_repl_state(self) -> None:
+        """The full replication is complete."""
+        self._folder.remove(FULL_REPL_STATE)
+
     def new_file(self) -> NewFile:
         """A file in the volume's folder that gets its name when it is complete."""
         return self._files.new_file(self.path)
