@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from walbc import kinds
 from walbc.get_targets import GET_TARGETS
 from walbc.table import Command, Forms, Parameter
+from walbd.model.error import InvalidArgument
 
 _VOL = Parameter("VOL", kinds.VOLUME)
 _ANY_VOL = Parameter("VOL", kinds.VOLUME, is_optional=True)
 _NAME = Parameter("NAME", kinds.ARCHIVE)
 _GID = Parameter("GID", kinds.GID)
+_GIDS = (_VOL, Parameter("GID", kinds.GID, repeats=True))
+_BULK = Parameter("BULK", kinds.BULK, is_optional=True)
+_SCAN = (
+    _VOL,
+    _GID,
+    _BULK,
+    Parameter("SIZE", kinds.SIZE, is_optional=True),
+    Parameter("PCT", kinds.PERCENTAGE, is_optional=True),
+)
 _WHERE = (
     _VOL,
     _NAME,
@@ -25,6 +37,12 @@ _ARCHIVE_INFO = (
     Command("update", "change (or make) a destination", _WHERE, kinds="P"),
     Command("delete", "remove a destination", (_VOL, _NAME), kinds="P"),
 )
+
+
+def _check_merge(values: Sequence[str]) -> None:
+    _, begin, by, end = values
+    if by == "gid" and int(begin) >= int(end):
+        raise InvalidArgument(f"bad gid range:{begin}:{end}", "the second gid must be larger")
 
 
 def _by_name(*rows: Command) -> dict[str, Command]:
@@ -49,12 +67,19 @@ COMMANDS = _by_name(
     Command(
         "full-bkp",
         "copy the whole volume to the primary archive, then ship its changes",
-        (_VOL, Parameter("BULK", kinds.BULK, is_optional=True)),
+        (_VOL, _BULK),
         kinds="S",
         waits=True,
     ),
-    Command("restore", "make a volume of a snapshot", (_VOL, _GID), kinds="A", waits=True),
+    Command(
+        "restore",
+        "make a volume of a snapshot",
+        (_VOL, Parameter("GID", kinds.GID_OR_TIME)),
+        kinds="A",
+        waits=True,
+    ),
     Command("del-restored", "delete a restored volume", (_VOL, _GID), kinds="A"),
+    Command("del-cold", "delete a cold snapshot, from which restores begin", (_VOL, _GID), kinds="A"),
     Command(
         "start",
         "start a volume; the role is for a storage, which needs it",
@@ -74,6 +99,39 @@ COMMANDS = _by_name(
     ),
     Command("snapshot", "take a snapshot and print its gid", (_VOL,), kinds="S"),
     Command(
+        "disable-snapshot",
+        "let snapshots disappear when diffs are merged (they become implicit)",
+        _GIDS,
+        kinds="A",
+    ),
+    Command("enable-snapshot", "keep snapshots when diffs are merged (they become explicit)", _GIDS, kinds="A"),
+    Command(
+        "apply",
+        "write the diffs up to a gid into the base image and delete them",
+        (_VOL, _GID),
+        kinds="A",
+        waits=True,
+    ),
+    Command(
+        "merge",
+        "make one diff of several: from GIDB to a gid, or as many as fit a size in MiB",
+        (
+            _VOL,
+            Parameter("GIDB", kinds.GID),
+            Parameter("gid|size", kinds.MERGE_BY),
+            Parameter("GIDE|MIB", kinds.MERGE_END),
+        ),
+        kinds="A",
+        waits=True,
+        check=_check_merge,
+    ),
+    Command(
+        "resize",
+        "enlarge a volume: the walb device of a storage (0: as large as its data device), the image of an archive",
+        (_VOL, Parameter("SIZE", kinds.SIZE), Parameter("zeroclear", kinds.ZERO_CLEAR, is_optional=True)),
+        kinds="SA",
+    ),
+    Command(
         "kick",
         "retry delayed transfers now; VOL and ARCHIVE only at a proxy",
         (_ANY_VOL, Parameter("ARCHIVE", kinds.ARCHIVE, is_optional=True)),
@@ -84,6 +142,23 @@ COMMANDS = _by_name(
         "limit the bytes per second that later full backups read; 0 for no limit",
         (Parameter("SIZE", kinds.SIZE),),
         kinds="S",
+    ),
+    Command(
+        "bhash",
+        "print the hash of a snapshot; it depends on BULK",
+        _SCAN,
+        kinds="A",
+        waits=True,
+        always_waits=True,
+    ),
+    Command(
+        "virt-full-scan",
+        "copy the image of a snapshot to a place, without restoring it",
+        (Parameter("DEV", kinds.IMAGE), *_SCAN),
+        kinds="A",
+        waits=True,
+        always_waits=True,
+        program="walbc.virtual_scan",
     ),
     Command(
         "get",
@@ -109,4 +184,30 @@ COMMANDS = _by_name(
         (Parameter("SEC", kinds.SECONDS, is_optional=True),),
     ),
     Command("version", "print the version of a server"),
+    Command("gc-diff", "delete diffs that nothing needs any more", (_VOL,), kinds="A"),
+    Command("dbg-reload-metadata", "read the folder of a volume again (needs -allow-dbg)", (_VOL,), kinds="A"),
+    Command(
+        "dbg-set-uuid",
+        "overwrite the uuid of the log whose diffs are taken (dangerous; needs -allow-dbg)",
+        (_VOL, Parameter("UUID", kinds.UUID)),
+        kinds="A",
+    ),
+    Command(
+        "dbg-set-state",
+        "overwrite the state of a volume (dangerous; needs -allow-dbg)",
+        (_VOL, Parameter("STATE", kinds.STATE)),
+        kinds="A",
+    ),
+    Command(
+        "dbg-set-base",
+        "overwrite what the base image is said to hold (dangerous; needs -allow-dbg)",
+        (_VOL, Parameter("METASTATE", kinds.BASE)),
+        kinds="A",
+    ),
+    Command(
+        "dbg-dump-logpack-header",
+        "write the header of a log pack to a file in the volume's folder at the storage",
+        (_VOL, Parameter("LSID", kinds.LSID)),
+        kinds="S",
+    ),
 )

@@ -9,9 +9,9 @@ from typing import Protocol
 from walbc import console
 from walbc.commands import COMMANDS
 from walbc.options import Request
-from walbd.model.error import PeerUnreachable, Refused, WalbError, one_line
+from walbc.waiting import Waiting, shown
+from walbd.model.error import PeerUnreachable, Refused
 from walbd.net.messages import Progress
-from walbd.world.progress import Bar, Display, Lines
 
 RETRY_DELAY_SEC = 0.1
 _PROBE_PERIOD_SEC = 0.2
@@ -57,50 +57,14 @@ def _debug(request: Request, text: str) -> None:
 
 
 def _attempt_waiting(request: Request, transport: Transport) -> list[str]:
-    waiting = _Waiting(request)
-    try:
+    with shown(request) as waiting:
         if request.command.name == "shutdown":
             _shut_down(request, transport, waiting)
-            values = []
-        else:
-            values = transport.ask(request, waiting.begin, waiting.show)
-    except WalbError:
-        waiting.end("failed")
-        raise
-    except KeyboardInterrupt:
-        waiting.end("interrupted, the server goes on")
-        raise
-    waiting.end("done")
-    return values
+            return []
+        return transport.ask(request, waiting.begin, waiting.show)
 
 
-class _Waiting:
-    """The display of accepted work; before it is accepted there is nothing to show."""
-
-    def __init__(self, request: Request) -> None:
-        self._title = one_line(" ".join([request.command.name, *request.parameters[:1]]))
-        self._display: Display | None = None
-
-    @property
-    def is_accepted(self) -> bool:
-        return self._display is not None
-
-    def begin(self) -> None:
-        if console.is_terminal():
-            self._display = Bar(self._title, console.write_message, time.monotonic, console.columns)
-        else:
-            self._display = Lines(self._title, console.write_message, time.monotonic)
-
-    def show(self, latest: Progress) -> None:
-        if self._display:
-            self._display.show(latest)
-
-    def end(self, outcome: str) -> None:
-        if self._display:
-            self._display.finish(outcome)
-
-
-def _shut_down(request: Request, transport: Transport, waiting: _Waiting) -> None:
+def _shut_down(request: Request, transport: Transport, waiting: Waiting) -> None:
     """Waits until the process that accepted the shutdown no longer serves: nobody does, or another process."""
     pid = _pid(request, transport)
     try:

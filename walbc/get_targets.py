@@ -60,6 +60,7 @@ GET_TARGETS = (
         (_VOL, Parameter("ARCHIVE", kinds.ARCHIVE)),
         kinds="P",
     ),
+    Command("last-result", "how each kind of work of a volume ended the last time", (_VOL,)),
     Command("latest-snap", "the latest snapshot of one or all volumes", (_ANY_VOL,)),
     Command("log-usage", "used and whole log space of one or all volumes", (_ANY_VOL,), kinds="S"),
     Command("meta-snap", "the latest snapshot up to a gid", (_VOL, _ANY_GID), kinds="A"),
@@ -71,6 +72,7 @@ GET_TARGETS = (
     ),
     Command("num-action", "how often an action is running", (_VOL, Parameter("ACTION", kinds.ACTION)), kinds="A"),
     Command("num-diff", "how many wdiffs lie between two gids", _RANGE, kinds="A", check=_check_range),
+    Command("overflow-eta", "seconds until the log device overflows at the present rate", (_VOL,), kinds="S"),
     Command("pid", "process id of the server"),
     Command("progress", "blocks (512 bytes) received by a running full copy", (_VOL,), kinds="A"),
     Command(
@@ -91,6 +93,7 @@ GET_TARGETS = (
     Command("tasks", "running and ended work of one or all volumes", (_ANY_VOL,)),
     Command("thinpool", "name of the thin pool, if one is used", kinds="A"),
     Command("total-diff-size", "bytes of the wdiffs between two gids", _RANGE, kinds="A", check=_check_range),
+    Command("ts-delta", "how far the copies of the volumes elsewhere are behind", kinds="SA"),
     Command("uuid", "uuid of the volume's log", (_VOL,), kinds="SA"),
     Command("vol", "names of the volumes"),
     Command("vol-size", "size of the base image in blocks (512 bytes)", (_VOL,), kinds="A"),

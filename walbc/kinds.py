@@ -15,6 +15,9 @@ def _anything(_: str) -> None:
     """Nothing to check."""
 
 
+TIME_PREFIX = "@"
+
+
 class Kind(NamedTuple):
     """A type of parameter. `rule` explains it, where its name does not. `check` raises InvalidArgument when the content
     is wrong; `form` when a number is not even a number, which is an error of the command line."""
@@ -81,6 +84,36 @@ def _check_compression(text: str) -> None:
     CompressOpt.parse(text)
 
 
+def _gid_or_time(text: str) -> None:
+    if not text.startswith(TIME_PREFIX):
+        _number(text)
+
+
+def _check_time(text: str) -> None:
+    from walbd.model.timetext import parse_pretty
+
+    if text.startswith(TIME_PREFIX):
+        parse_pretty(text[1:])
+
+
+def _check_uuid(text: str) -> None:
+    from walbd.model.uuid_text import parse_uuid
+
+    parse_uuid(text)
+
+
+def _check_base(text: str) -> None:
+    from walbd.model.state import MetaState
+
+    MetaState.parse(text, 0)
+
+
+def _check_percentage(text: str) -> None:
+    from walbd.model.limits import check_range
+
+    check_range("percentage of time to sleep", int(text), 0, 99)
+
+
 def _check_device(text: str) -> None:
     if not text.isprintable():
         raise InvalidArgument(f"bad device:{text[:80]}", "write the name or the path of a walb device")
@@ -112,3 +145,15 @@ ACTION = choice(
 SIZE = Kind("SIZE: bytes in decimal, then perhaps one of `k m g t p e` (1024)", form=_size)
 IS_APPLYING = choice("bad isApplying parameter. specify 0 or 1.", "0", "1")
 ALL = choice("bad opt", "all")
+GID_OR_TIME = Kind(
+    "a gid, decimal, or `@YYYY-MM-DDThh:mm:ss` (UTC): the newest that is not later", _check_time, _gid_or_time
+)
+MERGE_BY = choice("bad merge parameter", "gid", "size")
+MERGE_END = Kind("after `gid`: the gid to end at; after `size`: the most MiB to read", form=_number)
+ZERO_CLEAR = choice("bad resize parameter", "zeroclear")
+IMAGE = Kind("`stdout`, a file (replaced when all has arrived) or a block device (overwritten)")
+PERCENTAGE = Kind("share of time to sleep, 0-99", _check_percentage, _number)
+UUID = Kind("32 hexadecimal digits", _check_uuid)
+STATE = choice("bad state", "SyncReady", "Archived", "Stopped", rule="one of SyncReady Archived Stopped")
+BASE = Kind("`<|GID|>-YYYYMMDDhhmmss` or `<|GID|-->|GID|>-YYYYMMDDhhmmss`", _check_base)
+LSID = Kind("an lsid, decimal", form=_number)

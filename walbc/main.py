@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from walbc.console import error_text, log_line, write_message, write_results
-from walbc.options import Printout, parse
+from walbc.options import Printout, Request, parse
 from walbd.model.error import WalbError
 
 EXIT_OK = 0
@@ -32,9 +32,18 @@ def _run(arguments: Sequence[str]) -> int:
         write_results(printout.text.split("\n"))
         return printout.status
 
-    # Only now: help and option errors need none of this.
+    write_results(_carry_out(request))
+    return EXIT_OK
+
+
+def _carry_out(request: Request) -> list[str]:
+    """The lines to print. Imports come late: help and option errors need none of them."""
+    if request.command.program:
+        from importlib import import_module
+
+        run: Callable[[Request], list[str]] = import_module(request.command.program).run
+        return run(request)
     from walbc.execute import execute
     from walbc.transport import TcpTransport
 
-    write_results(execute(request, TcpTransport()))
-    return EXIT_OK
+    return execute(request, TcpTransport())

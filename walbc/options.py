@@ -19,7 +19,7 @@ _OLD_SEPARATOR = "---"
 
 
 class Request(NamedTuple):
-    """A command line that is in order."""
+    """A command line that is in order. `wait`: the end of the work is waited for; `is_shown`: with its progress."""
 
     server: Address
     timeout_sec: int
@@ -29,6 +29,7 @@ class Request(NamedTuple):
     command: Command
     parameters: list[str]
     wait: bool
+    is_shown: bool
 
 
 class Printout(Exception):
@@ -72,7 +73,8 @@ def parse(arguments: Sequence[str]) -> Request:
         debug="debug" in options,
         command=command,
         parameters=parameters,
-        wait=wait,
+        wait=wait or command.always_waits,
+        is_shown=wait,
     )
 
 

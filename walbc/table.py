@@ -35,8 +35,10 @@ class Command(NamedTuple):
     """One row: a command, or one form of a command.
 
     `kinds`: which servers know it (letters of storage, proxy, archive). `waits`: the server answers before the work is
-    done, so that `--wait` means something. `retries`: `-retry` is allowed. `passes_on`: parameters are not looked at.
-    `check`: a rule that spans several parameters; raises InvalidArgument.
+    done, so that `--wait` means something; `always_waits`: the end of the work is waited for even without it.
+    `program`: the module whose `run` carries it out, where that is more than one question and its answer. `retries`:
+    `-retry` is allowed. `passes_on`: parameters are not looked at. `check`: a rule that spans several parameters;
+    raises InvalidArgument.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Command(NamedTuple):
     parameters: tuple[Parameter, ...] = ()
     kinds: str = "SPA"
     waits: bool = False
+    always_waits: bool = False
+    program: str = ""
     retries: bool = False
     passes_on: bool = False
     forms: Forms | None = None

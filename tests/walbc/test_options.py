@@ -88,7 +88,11 @@ def test_the_value_of_an_option_is_taken_blindly() -> None:
         ([*SERVER, "sleep", "1.5"], "OptionError:bad value:1.5 for SEC"),
         ([*SERVER, "vol0", "status"], "OptionError:redundant argVal:vol0"),
         ([*SERVER, "statu"], "OptionError:bad command:statu"),
-        ([*SERVER, "replicate", "vol0"], "OptionError:bad command:replicate"),
+        ([*SERVER, "nothing", "vol0"], "OptionError:bad command:nothing"),
+        ([*SERVER, "merge", "vol0", "1"], "OptionError:param is necessary:gid|size"),
+        ([*SERVER, "merge", "vol0", "1", "gid", "x"], "OptionError:bad value:x for GIDE|MIB"),
+        ([*SERVER, "enable-snapshot", "vol0", "1", "x"], "OptionError:bad value:x for GID"),
+        ([*SERVER, "gc-diff", "vol0", "--wait"], "OptionError:bad opt:--wait"),
     ],
 )
 def test_a_malformed_command_line_is_answered_with_its_reason_and_help(words: list[str], line: str) -> None:
@@ -136,6 +140,15 @@ def test_a_missing_command_prints_the_main_help() -> None:
         (["stop", "vol0", "foo"], "bad stop mode:foo"),
         (["shutdown", "now"], "bad option:now"),
         (["init-vol", "vol0", "a\nb"], "bad device:a\nb"),
+        (["restore", "vol0", "@2026-11-23"], "bad time:2026-11-23"),
+        (["merge", "vol0", "5", "gid", "5"], "bad gid range:5:5"),
+        (["merge", "vol0", "5", "till", "6"], "bad merge parameter:till"),
+        (["resize", "vol0", "1g", "zero"], "bad resize parameter:zero"),
+        (["bhash", "vol0", "1", "64k", "1m", "100"], "percentage of time to sleep out of range:100"),
+        (["virt-full-scan", "stdout", "vol0", "1", "1"], "too small size:512:1"),
+        (["dbg-set-uuid", "vol0", "00"], "bad uuid:00"),
+        (["dbg-set-state", "vol0", "Merge"], "bad state:Merge"),
+        (["dbg-set-base", "vol0", "5"], "bad state:5"),
     ],
 )
 def test_a_wrong_content_is_refused_before_connecting(words: list[str], text: str) -> None:
@@ -164,6 +177,13 @@ def test_a_wrong_content_is_refused_before_connecting(words: list[str], text: st
         ["set-full-scan-bps", "1T"],
         ["get", "restorable", "vol0", "all"],
         ["get", "diff", "vol0", "3", "6"],
+        ["restore", "vol0", "@2026-11-23T01:02:03"],
+        ["merge", "vol0", "5", "gid", "6"],
+        ["merge", "vol0", "5", "size", "1"],
+        ["resize", "vol0", "1t", "zeroclear"],
+        ["disable-snapshot", "vol0", "5", "6", "7"],
+        ["virt-full-scan", "stdout", "vol0", "5", "64k", "1m", "10"],
+        ["dbg-set-base", "vol0", "<|0|-->|9|>-20261123010500"],
     ],
 )
 def test_parameters_are_passed_on_as_they_were_typed(words: list[str]) -> None:
