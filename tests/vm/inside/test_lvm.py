@@ -8,7 +8,10 @@ import pytest
 
 from tests.image.store_contract import MakeStore, StoreContract
 from tests.vm.inside.disks import LoopDevices, run
-from walbd.image.lvm.make import make_lvm_store
+from walbd.image.lvm.commands import LvmCommands, Runner
+from walbd.image.lvm.runners import HelperRunner, make_runner
+from walbd.image.lvm.thick import ThickStore
+from walbd.image.lvm.thin import ThinStore
 from walbd.image.store import ImageStore
 
 GROUP = "vg0"
@@ -30,36 +33,34 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     loops.close()
 
 
-class Stores:
-    """Opens stores, and closes them and removes their volumes after a test."""
+@pytest.fixture(scope="module")
+def runner(group: str) -> Iterator[Runner]:
+    """One helper for all tests: to start Python takes seconds in here."""
+    helper = make_runner()
+    assert isinstance(helper, HelperRunner)
+    yield helper
+    helper.close()
 
-    def __init__(self, pool: str) -> None:
-        self._pool = pool
-        self._opened: list[ImageStore] = []
 
-    def make(self) -> ImageStore:
-        store = make_lvm_store(GROUP, self._pool)
-        store.open()
-        self._opened.append(store)
-        return store
+@pytest.fixture
+def lvm(runner: Runner) -> Iterator[LvmCommands]:
+    """The group; without images after the test."""
+    yield LvmCommands(GROUP, lambda: runner)
+    runner.run(["lvremove", "-f", "-y", "-S", "lv_name=~^w[brc]_", GROUP])
 
-    def close(self) -> None:
-        for store in self._opened:
-            store.close()
-        run("lvremove", "-f", "-y", "-S", "lv_name=~^w[brc]_", GROUP)
+
+def opened(store: ImageStore) -> ImageStore:
+    store.open()
+    return store
 
 
 class TestThick(StoreContract):
     @pytest.fixture
-    def make_store(self, group: str) -> Iterator[MakeStore]:
-        stores = Stores("")
-        yield stores.make
-        stores.close()
+    def make_store(self, lvm: LvmCommands) -> MakeStore:
+        return lambda: opened(ThickStore(lvm))
 
 
 class TestThin(StoreContract):
     @pytest.fixture
-    def make_store(self, group: str) -> Iterator[MakeStore]:
-        stores = Stores(POOL)
-        yield stores.make
-        stores.close()
+    def make_store(self, lvm: LvmCommands) -> MakeStore:
+        return lambda: opened(ThinStore(lvm, POOL))
