@@ -148,8 +148,8 @@ class SimulatedLvm:
 
     def vanish(self, name: str) -> None:
         """Somebody else removes a volume."""
-        self._block(self._volumes.pop(name)).unlink()
-        self._show()
+        self._block(self._get(name)).unlink()
+        self._commit("vanish", lambda volumes: volumes.pop(name))
 
     def names(self) -> list[str]:
         """Of all volumes."""
