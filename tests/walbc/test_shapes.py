@@ -59,9 +59,8 @@ def test_the_example_of_each_answer_has_the_documented_shape(name: str) -> None:
         ("number", ["18043"], 18043),
         ("flag", ["0"], False),
         ("texts", [], []),
-        ("estimate", [], None),
-        ("estimate", ["---"], None),
-        ("estimate", ["12.5"], 12.5),
+        ("estimate", ["never"], None),
+        ("estimate", ["12"], 12),
         ("text", ["name:with\ttab"], "name:with\ttab"),
         ("restorable", ["5 --- 0"], [{"gid": 5, "time": None, "isExplicit": False}]),
         (
