@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from walbd.archive.options import ArchiveSettings
+from walbd.archive.ts_delta import Destinations
 from walbd.archive.volume import ArchiveVolume
 from walbd.image.store import ImageStore
 from walbd.net.connection import Timing
@@ -29,6 +30,7 @@ class Archive:
     store: ImageStore
     me: Identity
     timing: Timing
+    destinations: Destinations = field(default_factory=Destinations)
 
     @property
     def world(self) -> World:

@@ -52,6 +52,7 @@ class Queries:
             "all-actions": self._all_actions,
             "volume-group": self._volume_group,
             "thinpool": self._thinpool,
+            "ts-delta": self._ts_delta,
         }
 
     def _volume(self, given: Parameters, command: str = "") -> ArchiveVolume:
@@ -180,6 +181,10 @@ class Queries:
 
     async def _volume_group(self, params: list[str]) -> list[str]:
         return [self._archive.store.abilities.volume_group]
+
+    async def _ts_delta(self, params: list[str]) -> list[str]:
+        Parameters(params, 0, 0)
+        return self._archive.destinations.lines([volume for volume in self._archive.volumes if volume.is_active])
 
     async def _thinpool(self, params: list[str]) -> list[str]:
         return [self._archive.store.abilities.thin_pool]

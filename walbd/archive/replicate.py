@@ -94,6 +94,7 @@ class _Client:
                 await self._resync()
         while True:
             latest = await self.sender.receive_latest()
+            self.archive.destinations.note(self.volume, self.connection.peer_id, latest)
             content = self.volume.content
             wanted = self.wanted
             step = replication_step(
