@@ -1,7 +1,7 @@
-"""What shipping a log is measured against: one program reads a file and sends it over loopback TCP to another, which
-writes it to a file and syncs that. Nothing is checked or converted.
+"""What shipping is measured against: one program reads files and sends them over loopback TCP to another, each on a
+connection of its own, which writes it to a file and syncs that. Nothing is checked or converted.
 
-    python -m bench.pump SOURCE TARGET
+    python -m bench.pump SOURCE ... TARGET
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def receive(listener: socket.socket, target: str) -> None:
-    """Writes everything that arrives on the first connection."""
+    """Writes everything that arrives on the next connection."""
     connection, _ = listener.accept()
     buffer = memoryview(bytearray(CHUNK_BYTES))
     with connection, open(target, "wb", buffering=0) as file:
@@ -36,12 +36,14 @@ def send(source: str, port: int) -> None:
 
 def main() -> None:
     """Receiver in a child process, sender here."""
-    source, target = sys.argv[1:]
+    *sources, target = sys.argv[1:]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         if os.fork() == 0:
-            receive(listener, target)
+            for _ in sources:
+                receive(listener, target)
             os._exit(0)
-        send(source, listener.getsockname()[1])
+        for source in sources:
+            send(source, listener.getsockname()[1])
         os.wait()
 
 

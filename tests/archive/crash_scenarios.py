@@ -1,15 +1,17 @@
 """Runs one command of an archive in child processes that are killed (SIGKILL) at chosen file operations.
 
-    python -m tests.archive.crash_scenarios FOLDER SCENARIO SEED COUNT
+    python -m tests.archive.crash_scenarios FOLDER SCENARIO FAULT SEED COUNT
 
 FOLDER/base is the prepared base directory. For each chosen number N a copy FOLDER/N is made and a child carries out the
-scenario on it until its Nth file operation, which is not executed. COUNT numbers are drawn with SEED, 0 means all.
-Prints the numbers.
+scenario on it until its Nth file operation, which is not executed: the child is killed there (FAULT kill), or the
+operation fails and the child goes on (FAULT fail). COUNT numbers are drawn with SEED, 0 means all. Prints the numbers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import random
 import shutil
@@ -21,6 +23,7 @@ from typing import Any
 
 from tests.archive.archive_testing import RunningArchive, clean_diff, running_archive
 from tests.archive.crash_history import NEW_IMAGE, ROUNDS
+from walbd.model.error import WalbError
 
 HOOKED = (
     *("rename", "fsync", "fdatasync", "unlink", "mkdir", "rmdir", "ftruncate", "write", "pwrite"),
@@ -65,17 +68,48 @@ async def reset(archive: RunningArchive) -> None:
     await archive.call("reset-vol", "stopped")
 
 
+async def apply(archive: RunningArchive) -> None:
+    await archive.call("apply", "v0", "2")
+
+
+async def merge(archive: RunningArchive) -> None:
+    await archive.call("merge", "v0", "0", "gid", "3")
+
+
+async def enable(archive: RunningArchive) -> None:
+    await archive.call("enable-snapshot", "v0", "1", "2")
+
+
+async def resize(archive: RunningArchive) -> None:
+    await archive.call("resize", "v0", "128K")
+
+
 SCENARIOS: dict[str, Callable[[RunningArchive], Awaitable[None]]] = {
     action.__name__: action
-    for action in (init, full_backup, receive, restore, delete_restored, stop, start, clear, reset)
+    for action in (
+        *(init, full_backup, receive, restore, delete_restored, stop, start, clear, reset),
+        *(apply, merge, enable, resize),
+    )
 }
 
 
-class Killer:
-    """Counts file operations once armed and kills this process at number `at`."""
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    def __init__(self, at: int) -> None:
+
+def fail() -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+FAULTS = {"kill": kill, "fail": fail}
+
+
+class Killer:
+    """Counts file operations once armed and does the fault at number `at`."""
+
+    def __init__(self, at: int, fault: Callable[[], None]) -> None:
         self.at = at
+        self._fault = fault
         self.count = 0
         self.is_armed = False
         for name in HOOKED:
@@ -86,26 +120,28 @@ class Killer:
             if self.is_armed:
                 self.count += 1
                 if self.count == self.at:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                    self._fault()
             return function(*args, **kwargs)
 
         return call
 
 
 async def _act(folder: Path, scenario: str, killer: Killer) -> None:
-    async with running_archive(folder) as archive:
+    # One diff is open at a time, so that apply and restore have several steps.
+    async with running_archive(folder, max_open=1) as archive:
         killer.is_armed = True
-        await SCENARIOS[scenario](archive)
+        with contextlib.suppress(WalbError):
+            await SCENARIOS[scenario](archive)
         killer.is_armed = False
 
 
-def run_child(source: Path, folder: Path, scenario: str, at: int) -> int:
+def run_child(source: Path, folder: Path, scenario: str, fault: str, at: int) -> int:
     """Carries out the scenario on a copy; returns how many operations a child that was not killed made, else 0."""
     shutil.copytree(source, folder)
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        killer = Killer(at)
+        killer = Killer(at, FAULTS[fault])
         asyncio.run(_act(folder, scenario, killer))
         os.write(writer, str(killer.count).encode())
         os._exit(0)
@@ -119,13 +155,13 @@ def run_child(source: Path, folder: Path, scenario: str, at: int) -> int:
 
 
 def main() -> None:
-    folder, scenario, seed, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    total = run_child(folder / "base", folder / "whole", scenario, MAX_OPERATIONS)
+    folder, scenario, fault, seed, count = Path(sys.argv[1]), *sys.argv[2:4], *map(int, sys.argv[4:6])
+    total = run_child(folder / "base", folder / "whole", scenario, "kill", MAX_OPERATIONS)
     numbers = list(range(1, total + 1))
     if count:
         numbers = sorted(random.Random(seed).sample(numbers, min(count, total)))
     for number in numbers:
-        run_child(folder / "base", folder / str(number), scenario, number)
+        run_child(folder / "base", folder / str(number), scenario, fault, number)
     print(*numbers)
 
 

@@ -1,7 +1,9 @@
-"""kill -9 at every kind of file operation: the next start finds the volume as before or as after, never in between."""
+"""kill -9 at every kind of file operation, or its failure: the next start finds the volume as before or as after, never
+in between."""
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +12,12 @@ import pytest
 
 from tests.archive.archive_testing import RunningArchive, clean_diff, content, names, running_archive
 from tests.archive.crash_history import IMAGE, NEW_IMAGE, ROUNDS, image_at, prepare
-from tests.archive.crash_scenarios import SCENARIOS
+from tests.archive.crash_scenarios import FAULTS, SCENARIOS
+from walbd.model.error import Refused
 from walbd.net.wdiff_transfer import Answer
 
 ROOT = Path(__file__).parent.parent.parent
-SAMPLE = 4
+GROWN_BYTES = 128 << 10
 STATES = {
     "init": {"v1": {"Clear", "SyncReady"}},
     "full_backup": {"ready": {"SyncReady", "Archived"}},
@@ -44,15 +47,25 @@ async def check_history(archive: RunningArchive, volume: str) -> None:
     (state,) = await archive.get("state", volume)
     if state not in ("Archived", "Stopped"):
         return
-    assert content(archive.base / volume / f"wb_{volume}") == IMAGE
+    image = content(archive.base / volume / f"wb_{volume}")
+    assert len(image) in (len(IMAGE), GROWN_BYTES)
     for gid in await archive.get("restored", volume):
         assert content(archive.base / volume / f"wr_{volume}_{gid}") == image_at(int(gid))
     if state == "Archived":
-        latest = (await archive.get("restorable", volume, "all"))[-1].split()[0]
-        assert int(latest) >= 3
-        await archive.call("restore", volume, latest)
-        (path,) = await archive.get("restored-path", volume, latest)
-        assert content(Path(path)) == image_at(int(latest))
+        await check_restorable(archive, volume, len(image))
+
+
+async def check_restorable(archive: RunningArchive, volume: str, size_bytes: int) -> None:
+    """Every gid that is said to be restorable is, whether the base is half applied or not; the latest is never lost."""
+    gids = [int(line.split()[0]) for line in await archive.get("restorable", volume, "all")]
+    assert max(gids) >= 3
+    restored = await archive.get("restored", volume)
+    for gid in gids:
+        expected = image_at(gid).ljust(size_bytes, b"\0")
+        assert await archive.scan(gid, volume) == expected
+        if str(gid) not in restored:
+            assert await archive.restored_content(gid, volume) == expected
+            await archive.call("del-restored", volume, str(gid))
 
 
 async def complete(archive: RunningArchive, scenario: str) -> None:
@@ -76,16 +89,33 @@ async def complete(archive: RunningArchive, scenario: str) -> None:
             if await archive.get("state", "stopped") != ["Clear"]:
                 await archive.call("clear-vol", "stopped")
             assert not (archive.base / "stopped").exists()
+        case "apply":
+            with contextlib.suppress(Refused):
+                await archive.call("apply", "v0", "2")
+            assert content(archive.base / "v0/wb_v0") == image_at(2)
+            assert await archive.get("num-diff", "v0") == ["1"]
+        case "merge":
+            with contextlib.suppress(Refused):
+                await archive.call("merge", "v0", "0", "gid", "3")
+            assert await archive.get("num-diff", "v0") == ["1"]
+        case "enable":
+            for gid in ("1", "2"):
+                with contextlib.suppress(Refused):
+                    await archive.call("enable-snapshot", "v0", gid)
+            assert [line.split()[0] for line in await archive.get("restorable", "v0")] == ["1", "2", "3"]
+        case "resize":
+            await archive.call("resize", "v0", "128K")
+            assert len(content(archive.base / "v0/wb_v0")) == GROWN_BYTES
         case "reset":
             await archive.call("reset-vol", "stopped")
             assert names(archive.base / "stopped") == ["archive_uuid", "base", "state", "uuid"]
 
 
-async def crash(base: Path, scenario: str, seed: int, count: int) -> None:
+async def crash(base: Path, scenario: str, fault: str, seed: int, count: int) -> None:
     folder = base.parent
     await prepare(base)
     run = subprocess.run(  # noqa: ASYNC221 - nothing else runs here
-        [sys.executable, "-m", "tests.archive.crash_scenarios", str(folder), scenario, str(seed), str(count)],
+        [sys.executable, "-m", "tests.archive.crash_scenarios", str(folder), scenario, fault, str(seed), str(count)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -103,12 +133,18 @@ async def crash(base: Path, scenario: str, seed: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
-async def test_a_killed_command_is_done_or_rolled_back(base: Path, scenario: str, pytestconfig: pytest.Config) -> None:
+@pytest.mark.parametrize("fault, sample", [("kill", 4), ("fail", 2)])
+async def test_a_command_cut_short_is_done_or_rolled_back(
+    base: Path, scenario: str, fault: str, sample: int, pytestconfig: pytest.Config
+) -> None:
     seed = int(getattr(pytestconfig.option, "randomly_seed", 1) or 1)
-    await crash(base, scenario, seed, SAMPLE)
+    await crash(base, scenario, fault, seed, sample)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
-async def test_a_command_killed_at_each_operation_is_done_or_rolled_back(base: Path, scenario: str) -> None:
-    await crash(base, scenario, 0, 0)
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+async def test_a_command_cut_short_at_each_operation_is_done_or_rolled_back(
+    base: Path, scenario: str, fault: str
+) -> None:
+    await crash(base, scenario, fault, 0, 0)

@@ -159,6 +159,12 @@ def test_an_implicit_snapshot_is_taken_when_none_is_queued_or_the_newest_is_old(
     assert not wants_implicit_snapshot(newest, 5, 10, NOW + 10)
 
 
+def test_a_clock_that_was_set_back_does_not_put_implicit_snapshots_off() -> None:
+    newest = record(5, 1, timestamp=NOW)
+    assert wants_implicit_snapshot(newest, 9, 10, NOW - 1)
+    assert not wants_implicit_snapshot(newest, 5, 10, NOW - 1)
+
+
 def test_a_transfer_is_attempted_when_log_or_a_record_is_left() -> None:
     done = record(10, 1)
     assert [has_work(done, 10, 0), has_work(done, 11, 0), has_work(done, 10, 1)] == [False, True, True]

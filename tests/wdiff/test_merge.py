@@ -53,14 +53,17 @@ def test_merging_in_groups_first_changes_nothing(
     assert parse_stream(merge(grouped)) == parse_stream(merge(paths))
 
 
-def test_more_files_than_may_be_open_are_merged_in_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("most", [5, 3])
+def test_more_files_than_may_be_open_are_merged_in_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
     rnd = random.Random(3)
     histories = [
         ([Io(rnd.randrange(100), rnd.randint(1, 9), rnd.choice([ZERO, DISCARD])) for _ in range(5)], False)
         for _ in range(20)
     ]
     paths, records = write_files(tmp_path, histories)
-    monkeypatch.setattr(merge_module, "MAX_OPEN_INPUTS", 5)
+    monkeypatch.setattr(merge_module, "MAX_OPEN_INPUTS", most)
     assert parse_stream(merge(paths)) == normalised(records)
     assert sorted(tmp_path.iterdir()) == sorted(paths), "a temporary file was left behind"
 

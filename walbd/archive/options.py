@@ -12,7 +12,7 @@ from walbd.server.common_options import CommonSettings, base_option
 from walbd.server.options import Kind, at_least, in_range, option
 from walbd.wdiff.apply import Discard
 
-DEFAULT_MAX_OPEN = 256
+DEFAULT_MAX_OPEN = 200
 
 
 def _check_discard(name: str, value: Any) -> None:
@@ -65,7 +65,7 @@ class ArchiveSettings(CommonSettings):
     keep_one_cold_snapshot: bool = option(
         "keep-one-cold-snap", Kind.SWITCH, False, "keep only the newest cold snapshot"
     )
-    max_open: int = option("maxopen", Kind.INTEGER, 0, "most wdiffs opened in a step of restore or apply, 0 = 256")
+    max_open: int = option("maxopen", Kind.INTEGER, 0, "most wdiffs opened in a step of restore or apply, 0 = 200")
     max_open_scan: int = option("maxopen-virt", Kind.INTEGER, 0, "most wdiffs opened for a virtual scan, 0 = no limit")
     apply_sleep_percent: int = option(
         "apply-sleep-pct", Kind.INTEGER, 0, "share of time slept while wdiffs are applied", check=in_range(0, 99)

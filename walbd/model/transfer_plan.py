@@ -39,6 +39,15 @@ def check_log_follows(record: LsidGid, latest_lsid: int) -> None:
         )
 
 
+def check_log_kept(done: LsidGid, oldest_lsid: int) -> None:
+    """Raises BadState when the device gave log free that was not sent: what lies at done.lsid may be other log."""
+    if done.lsid < oldest_lsid:
+        raise BadState(
+            f"log before lsid {oldest_lsid} is gone, it was sent up to:{done.status_text()}",
+            "something else has moved the oldest lsid: stop and reset-vol the volume, then back it up anew",
+        )
+
+
 def take_snapshot(previous: LsidGid, latest_lsid: int, max_pb: int, now: int, *, is_mergeable: bool) -> LsidGid:
     """The record of a snapshot at latest_lsid, after the newest record (the done record when the queue is empty).
     is_mergeable: implicit.
@@ -57,8 +66,9 @@ def is_sent(record: LsidGid, done: LsidGid) -> bool:
 
 
 def wants_implicit_snapshot(newest: LsidGid | None, latest_lsid: int, interval_sec: int, now: int) -> bool:
-    """Whether a transfer takes a snapshot first; newest: of the queue, None when it is empty."""
-    return newest is None or (newest.lsid < latest_lsid and newest.timestamp + interval_sec <= now)
+    """Whether a transfer takes a snapshot first; newest: of the queue, None when it is empty. A clock that was set back
+    since does not put it off."""
+    return newest is None or (newest.lsid < latest_lsid and not 0 <= now - newest.timestamp < interval_sec)
 
 
 def has_work(done: LsidGid, permanent_lsid: int, n_queued: int) -> bool:

@@ -11,22 +11,24 @@ from walbd.proxy.diff_folder import DiffFolder
 
 @dataclass
 class ArchiveQueue:
-    """What a proxy volume knows of one archive. Times are seconds since the epoch, 0 = never."""
+    """What a proxy volume knows of one archive. `last_sent` is seconds since the epoch, 0 = never."""
 
     name: str
     info: ArchiveInfo
     folder: DiffFolder
     is_send_error: bool = False
     last_sent: int = 0
-    # When the archive began to refuse, 0 = it does not.
-    refused_since: int = 0
+    # When the archive began to refuse, on the monotonic clock: a host clock that jumps gives no archive up.
+    refused_since: float | None = None
+    # Why the last attempt did not succeed, for `status`.
+    trouble: str = ""
     # Held while files of the queue are linked or removed: a file of the same name may come while an old one goes.
     files_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def clear_error(self) -> None:
         """An operator has sending tried again, as if nothing had failed."""
         self.is_send_error = False
-        self.refused_since = 0
+        self.refused_since = None
 
     def retry_for_new_log(self) -> None:
         """New log is worth a try; the time since the archive began to refuse goes on (W24)."""

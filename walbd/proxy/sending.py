@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from walbd.model.algebra import merge_all
 from walbd.model.diff import Diff
-from walbd.model.error import BadState, NotFound, PeerUnreachable, Refused
+from walbd.model.error import BadState, NotFound, PeerUnreachable, Refused, WalbError
 from walbd.model.selection import to_send
 from walbd.net.client import connect
 from walbd.net.messages import PeerKind
@@ -44,7 +44,11 @@ async def run_task(context: Context, key: SendKey) -> Outcome:
         return None
     queue = volume.queues[key.archive]
     with volume.actions.running(queue.name):
-        return await _send_next(volume, queue)
+        try:
+            return await _send_next(volume, queue)
+        except WalbError as error:
+            queue.trouble = str(error)
+            raise
 
 
 async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
@@ -70,8 +74,9 @@ async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
             volume.runtime.log.info("transferWdiffIfNecessary", answer, volume.name, merged)
         async with queue.files_lock:
             await run_to_end(runtime.world, queue.folder.unlink_files, queue.folder.forget_sent(diffs))
-        queue.refused_since = 0
+        queue.refused_since, queue.trouble = None, ""
         return Again()
+    queue.trouble = str(answer)
     return _after_refusal(volume, queue, answer, merged)
 
 
@@ -81,17 +86,12 @@ async def _offer(
     """Offers the merged diff, and sends it when it is wanted. Returns the archive's answer or its reason to refuse."""
     context, world = volume.context, volume.runtime.world
     request = WdiffRequest(PeerKind.PROXY, volume.name, uuid, max(volume.size_lb, 1), merged)
+    is_asked = False
     try:
-        connection = await connect(world, queue.info.address, COMMAND, context.me, context.timing)
-    except PeerUnreachable:
-        context.lost_archives.add(queue.info.address)
-        raise
-    except Refused as error:
-        return str(error)
-    try:
-        async with connection:
+        async with await connect(world, queue.info.address, COMMAND, context.me, context.timing) as connection:
             sender = WdiffSender(connection)
             answer = await sender.ask(request)
+            is_asked = True
             if answer is Answer.ACCEPT:
                 paths = [queue.folder.file(diff) for diff in diffs]
                 merger = await run_to_end(world, Merger, paths, queue.info.compress)
@@ -100,17 +100,21 @@ async def _offer(
                 await sender.send_packs(merger.read, Hooks(cancelled=volume.is_cancelled))
                 queue.last_sent = world.now()
             return answer
+    except PeerUnreachable:
+        if not is_asked:
+            context.lost_archives.add(queue.info.address)
+        raise
     except Refused as error:
         return str(error)
 
 
 def _after_refusal(volume: ProxyVolume, queue: ArchiveQueue, answer: Answer | str, merged: Diff) -> Outcome:
-    log, now = volume.runtime.log, volume.runtime.world.now()
+    log, now = volume.runtime.log, volume.runtime.world.monotonic()
     if answer in HOPELESS:
         log.error(f"transferWdiffIfNecessary:{answer}", volume.name, queue.name)
         return _give_up(volume, queue)
     if answer not in PATIENT:
-        queue.refused_since = queue.refused_since or now
+        queue.refused_since = now if queue.refused_since is None else queue.refused_since
         timeout_sec = volume.context.settings.retry_timeout_sec
         if now - queue.refused_since > timeout_sec:
             log.error("transferWdiffIfNecessary:reached retryTimeout", timeout_sec, volume.name, merged)

@@ -95,6 +95,7 @@ def _archive_lines(volume: ProxyVolume, queue: ArchiveQueue) -> list[str]:
         f"  isWdiffSendError {int(queue.is_send_error)}",
         f"  wdiffTotalSize {total_size_bytes(diffs)}",
         f"  wdiffSendDelayMeasured {age_sec}",
+        *([f"  lastFailure {queue.trouble}"] if queue.trouble else []),
     ]
 
 

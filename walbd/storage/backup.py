@@ -94,19 +94,28 @@ async def _run(
         work.set_done(done_bytes)
         request.progress(done_bytes, size_bytes, "bytes", "image")
 
-    rate = ScanRate(context.runtime.world, lambda: context.scan_limit.bytes_per_sec, volume.is_cancelled)
-    hooks = Hooks(progress, volume.is_cancelled, rate.pace)
+    def is_cancelled() -> bool:
+        # The image alone is no backup: without the log it would be a mixture of times.
+        _check_overflow(volume, volume.monitor.has_overflow)
+        return volume.is_cancelled()
+
+    rate = ScanRate(context.runtime.world, lambda: context.scan_limit.bytes_per_sec, is_cancelled)
+    hooks = Hooks(progress, is_cancelled, rate.pace)
     fd = volume.device().open_data()
     try:
         await sender.send_image(_reader(fd, volume.name), _compress(backup.compress), hooks)
     finally:
         os.close(fd)
     info, end_lsid = await volume.durable_log()
-    if info.is_overflow:
-        raise BadState(f"overflow:{volume.name}:{volume.path}", "make the log device larger and repeat the backup")
+    _check_overflow(volume, info.is_overflow)
     record = await volume.records.take(end_lsid, volume.max_pb(info.pbs), is_mergeable=False)
     context.queue.push(volume.name)
     await sender.send_snapshot(Snapshot(gid_begin, record.gid))
+
+
+def _check_overflow(volume: StorageVolume, is_overflow: bool) -> None:
+    if is_overflow:
+        raise BadState(f"overflow:{volume.name}:{volume.path}", "make the log device larger and repeat the backup")
 
 
 def _reader(fd: int, name: str) -> ReadAt:

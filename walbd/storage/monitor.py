@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from walbd.device.device import LsidSet
 from walbd.model.error import WalbError
 from walbd.server.log import defect_text
+from walbd.storage.log_usage import LogUsage
+from walbd.storage.states import TARGET
 
 if TYPE_CHECKING:
     from walbd.storage.volume import StorageVolume
@@ -24,6 +26,9 @@ class DeviceMonitor:
     def __init__(self, volume: StorageVolume) -> None:
         self._volume = volume
         self._task: asyncio.Task[None] | None = None
+        self.usage = LogUsage()
+        self.has_overflow = False
+        """Whether the log was found to have overflowed since watching began."""
 
     @property
     def is_running(self) -> bool:
@@ -34,6 +39,7 @@ class DeviceMonitor:
         """Begins to watch; does nothing when it does already."""
         if self._task is None:
             self._volume.runtime.log.info("start monitoring", self._volume.name)
+            self.usage, self.has_overflow = LogUsage(), False
             self._task = asyncio.create_task(self._run())
 
     def stop(self) -> None:
@@ -49,6 +55,11 @@ class DeviceMonitor:
             try:
                 before, seen = seen, None
                 seen = await volume.device().wait(before, LOOK_SEC) if before else await volume.device().lsids()
+                self.usage.note(world.monotonic(), seen.latest - seen.oldest)
+                if seen != before:
+                    await self._look_for_overflow()
+                if self._task is None:
+                    return
                 if self._has_work(seen):
                     volume.context.queue.push(volume.name, GATHER_SEC)
                 await world.sleep(GATHER_SEC)
@@ -57,10 +68,22 @@ class DeviceMonitor:
             except Exception as error:  # a defect must not leave a volume unwatched
                 await self._wait_after(defect_text(error))
 
+    async def _look_for_overflow(self) -> None:
+        """Ends shipping at once, whatever the queued task waits for."""
+        volume = self._volume
+        self.has_overflow = (await volume.device().info()).is_overflow
+        if self.has_overflow and volume.machine.state == TARGET:
+            await volume.stop_for_overflow()
+
     def _has_work(self, lsids: LsidSet) -> bool:
         """Also true for what only a task lost on its way would leave: log that can be given free, queued snapshots."""
         records = self._volume.records
-        return records.done.lsid < lsids.latest or bool(records.queue) or lsids.oldest < lsids.prev_written
+        return (
+            self.has_overflow
+            or records.done.lsid < lsids.latest
+            or bool(records.queue)
+            or lsids.oldest < lsids.prev_written
+        )
 
     async def _wait_after(self, reason: object) -> None:
         self._volume.runtime.log.warning("monitor", self._volume.name, reason)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from walbd.device.device import DeviceInfo, LsidSet
-from walbd.model.error import BadState, Corrupted, PeerUnreachable, ProtocolViolation, Refused
+from walbd.model.error import (
+    BadState,
+    Cancelled,
+    Corrupted,
+    PeerUnreachable,
+    ProtocolViolation,
+    Refused,
+    WalbError,
+)
 from walbd.model.transfer_plan import (
     Transfer,
     has_work,
@@ -18,6 +27,7 @@ from walbd.model.transfer_plan import (
     wants_implicit_snapshot,
 )
 from walbd.net.client import connect
+from walbd.net.connection import Connection
 from walbd.net.stream import Hooks
 from walbd.net.wlog_transfer import COMMAND, WlogEnd, WlogRequest, WlogSender
 from walbd.server.background import Again, Outcome
@@ -25,7 +35,7 @@ from walbd.server.interrupt import unless_cancelled
 from walbd.server.stop_state import StopState
 from walbd.storage.context import Context
 from walbd.storage.proxies import Proxy
-from walbd.storage.states import BACKING_UP, STANDBY, START_STANDBY, START_TARGET, TARGET, WLOG_REMOVE, WLOG_SEND
+from walbd.storage.states import MONITORED, STANDBY, START_STANDBY, START_TARGET, WLOG_REMOVE, WLOG_SEND
 from walbd.storage.volume import StorageVolume
 from walbd.wlog.source import LogSource
 from walbd.wlog.super_sector import SuperSector, read_super_sector
@@ -33,26 +43,39 @@ from walbd.wlog.super_sector import SuperSector, read_super_sector
 T = TypeVar("T")
 # How long a task waits for a state change that is under way.
 CHANGING_SEC = 0.1
+# How long a proxy may take until it agrees to take log (a transfer itself may be silent for as long as -to says).
+ASK_SEC = 3.0
 
 
 async def run_task(context: Context, name: str) -> Outcome:
     """What the background queue runs for a volume. Raises for a failed attempt; it is repeated with growing delay."""
     volume = context.volumes.find(name)
-    if volume is None or volume.failure:
+    if volume is None or volume.failure or volume.machine.state not in (*MONITORED, START_STANDBY, START_TARGET):
         return None
+    try:
+        outcome = await _run(volume)
+    except Cancelled:
+        raise
+    except WalbError as error:
+        volume.trouble = error
+        raise
+    volume.trouble = None
+    return outcome
+
+
+async def _run(volume: StorageVolume) -> Outcome:
     state = volume.machine.state
     # A stop that succeeds drops this task; one that fails must not leave the volume without it.
     if state in (START_STANDBY, START_TARGET) or volume.stop_state is not StopState.NOT_STOPPING:
         return Again(CHANGING_SEC)
     if state == STANDBY:
         return await _remove_standby_log(volume)
-    if state == TARGET or state in BACKING_UP:
-        return await _send(volume)
-    return None
+    return await _send(volume)
 
 
 async def _remove_standby_log(volume: StorageVolume) -> Outcome:
-    """A standby volume sends nothing: what the data device holds durably is given free."""
+    """A standby volume sends nothing: what the data device holds durably is given free. When its log has overflowed,
+    nothing is lost that anybody wants: it begins anew."""
     with volume.actions.running(WLOG_REMOVE):
         await _unless_ended(volume, _remove_written(volume))
     return None
@@ -60,9 +83,12 @@ async def _remove_standby_log(volume: StorageVolume) -> Outcome:
 
 async def _remove_written(volume: StorageVolume) -> None:
     info, lsids = await volume.device().info(), await volume.device().lsids()
+    await volume.adopt_log(info)
+    volume.check_uuid(info, f"'stop {volume.name}' and 'start {volume.name} standby' take it as it is")
     if info.is_overflow:
-        raise BadState(f"overflow:{volume.name}:{volume.path}", "stop the volume and start it again as standby")
-    if lsids.oldest < lsids.prev_written:
+        volume.runtime.log.warning("overflow of a standby volume, its log is cleared", volume.name, volume.path)
+        await volume.clear_log(0)
+    elif lsids.oldest < lsids.prev_written:
         await volume.device().set_oldest(lsids.prev_written)
 
 
@@ -76,7 +102,6 @@ async def _send(volume: StorageVolume) -> Outcome:
         info, lsids = await _unless_ended(volume, volume.check_log())
         if not info.is_overflow:
             return await _send_next(volume, info, lsids)
-    volume.runtime.log.error("StorageWorker", "overflow", volume.name, volume.path)
     await volume.stop_for_overflow()
     return None
 
@@ -150,16 +175,30 @@ async def _send_to(volume: StorageVolume, info: DeviceInfo, transfer: Transfer, 
         begin_lsid,
         max(1, transfer.limit_lsid - begin_lsid),
     )
-    async with await connect(world, proxy.address, COMMAND, context.me, context.timing) as connection:
-        sender = WlogSender(connection)
-        await sender.ask(request)
+    async with await _ask(context, proxy, request) as connection:
         fd = volume.device().open_log()
         try:
             super_sector = await world.run(read_super_sector, fd, info.pbs)
-            _check_same_log(volume, super_sector)
-            return await _send_log(volume, sender, LogSource(fd, super_sector, begin_lsid), transfer)
+            _check_same_log(volume, info, super_sector)
+            return await _send_log(volume, WlogSender(connection), LogSource(fd, super_sector, begin_lsid), transfer)
         finally:
             os.close(fd)
+
+
+async def _ask(context: Context, proxy: Proxy, request: WlogRequest) -> Connection:
+    """A connection to a proxy that takes the log. One that answers nothing for ASK_SEC is given up: others wait."""
+    connection: Connection | None = None
+    try:
+        async with asyncio.timeout(ASK_SEC):
+            connection = await connect(context.runtime.world, proxy.address, COMMAND, context.me, context.timing)
+            await WlogSender(connection).ask(request)
+            return connection
+    except BaseException as error:
+        if connection:
+            connection.close()
+        if isinstance(error, TimeoutError):
+            raise PeerUnreachable(f"proxy {proxy.address} did not answer within {ASK_SEC:g} s") from error
+        raise
 
 
 async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource, transfer: Transfer) -> int:
@@ -179,7 +218,8 @@ async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource
     return source.end_lsid
 
 
-def _check_same_log(volume: StorageVolume, super_sector: SuperSector) -> None:
+def _check_same_log(volume: StorageVolume, info: DeviceInfo, super_sector: SuperSector) -> None:
     """The log may have been cleared since the device was asked."""
-    if super_sector.uuid != volume.uuid:
+    found = super_sector.uuid, super_sector.salt, super_sector.ring_size_pb
+    if found != (volume.uuid, info.salt, info.ring_size_pb):
         raise BadState(f"log of {volume.path} was cleared meanwhile:{volume.name}", "the transfer will be repeated")

@@ -59,10 +59,12 @@ async def _volume_line(volume: StorageVolume) -> str:
             info, lsids = await volume.device().info(), await volume.device().lsids()
     except (WalbError, TimeoutError) as error:
         return f"{head} {str(error) or 'its device does not answer'}"
-    return (
+    line = (
         f"{head} logUsagePb {info.log_usage_pb} logCapacityPb {info.ring_size_pb} oldestGid {records.done.gid} "
         f"latestGid {records.newest.gid} oldestLsid {lsids.oldest} permanentLsid {lsids.permanent}"
     )
+    overflow = " isOverflow 1" if info.is_overflow else ""
+    return line + overflow + (f" lastFailure {volume.trouble}" if volume.trouble else "")
 
 
 async def volume_status(context: Context, name: str) -> list[str]:
@@ -85,6 +87,8 @@ async def volume_status(context: Context, name: str) -> list[str]:
             lines += await _device_lines(volume)
     except (WalbError, TimeoutError) as error:
         lines.append(f"device {str(error) or 'does not answer'}")
+    if volume.trouble:
+        lines.append(f"lastFailure {volume.trouble}")
     lines += ["-----DoneFile-----", volume.records.done.status_text(), "-----QueueFile-----"]
     return lines + [record.status_text() for record in reversed(volume.records.queue)]
 

@@ -6,8 +6,8 @@ from walbd.device.device import DeviceInfo, LsidSet, WalbDevice
 from walbd.device.resolve import resolve_device
 from walbd.model.error import AlreadyExists, BadState, Cancelled, StorageFailure, WalbError
 from walbd.model.lsid_gid import LsidGid
-from walbd.model.transfer_plan import check_log_follows, max_transfer_pb
-from walbd.model.uuid_text import UUID_BYTES, uuid_hex
+from walbd.model.transfer_plan import check_log_follows, check_log_kept, max_transfer_pb
+from walbd.model.uuid_text import NIL_UUID, UUID_BYTES, uuid_hex
 from walbd.server.state_machine import CLEAR
 from walbd.server.stop_state import StopMode
 from walbd.server.volume import Volume
@@ -59,6 +59,8 @@ class StorageVolume(Volume):
         self.records = records
         self.uuid = uuid
         self.monitor = DeviceMonitor(self)
+        self.trouble: WalbError | None = None
+        """Why the last task failed; tasks are repeated until an operator has removed the reason."""
         self._device: WalbDevice | None = None
 
     def device(self) -> WalbDevice:
@@ -80,18 +82,24 @@ class StorageVolume(Volume):
         # The uuid last: it proves that the lsids were not those of another log.
         lsids = await self.device().lsids()
         info = await self.device().info()
-        if info.uuid != self.uuid:
-            raise BadState(
-                f"log of {self.path} has uuid {uuid_hex(info.uuid)} instead of {uuid_hex(self.uuid)}:{self.name}",
-                "the log was cleared or the device replaced: stop and reset-vol the volume, then back it up anew",
-            )
+        self.check_uuid(info, "stop and reset-vol the volume, then back it up anew")
         check_log_follows(done, lsids.latest)
+        # Another task may have moved both on since `done` was read.
+        check_log_kept(self.records.done, lsids.oldest)
         if newest.lsid > lsids.latest:
             lost = await self.records.drop_lost(lsids.latest, newest.gid)
             self.runtime.log.error(
                 "snapshots lost with the end of the log", self.name, *(record.gid for record in lost)
             )
         return info, lsids
+
+    def check_uuid(self, info: DeviceInfo, remedy: str) -> None:
+        """Raises BadState when the log is not the one the volume was last begun with."""
+        if info.uuid != self.uuid:
+            raise BadState(
+                f"log of {self.path} has uuid {uuid_hex(info.uuid)} instead of {uuid_hex(self.uuid)}:{self.name}",
+                f"the log was cleared or the device replaced: {remedy}",
+            )
 
     async def durable_log(self) -> tuple[DeviceInfo, int]:
         """The device and the end of its present log, once all of that is durable: a snapshot there stands for the same
@@ -116,6 +124,7 @@ class StorageVolume(Volume):
 
     def start_service(self) -> None:
         """Begins to watch the device and queues a first task."""
+        self.trouble = None
         self.monitor.start()
         self.context.queue.push(self.name)
 
@@ -143,6 +152,8 @@ class StorageVolume(Volume):
             info = await self.device().info()
             if info.is_overflow:
                 await self.reset_log(0)
+            else:
+                await self._save_uuid(info.uuid)
             await self.save_state(STANDBY)
             change.commit()
         self.start_service()
@@ -179,9 +190,21 @@ class StorageVolume(Volume):
         await self.runtime.changes.wait_for(lambda: not self.actions.total or self.is_cancelled())
         if self.is_cancelled():
             raise Cancelled(f"force stopped:{self.name}:reset of the log")
+        await self.clear_log(gid)
+
+    async def clear_log(self, gid: int) -> None:
+        """As reset_log, for the task that is the only one at work on the log."""
+        self.trouble = None
         await self.device().reset_wal()
         await self.records.reset(gid)
-        uuid = (await self.device().info()).uuid
+        await self._save_uuid((await self.device().info()).uuid)
+
+    async def adopt_log(self, info: DeviceInfo) -> None:
+        """A standby volume that walb-tools has begun may not know the uuid of its log yet."""
+        if self.uuid == NIL_UUID:
+            await self._save_uuid(info.uuid)
+
+    async def _save_uuid(self, uuid: bytes) -> None:
         await self.context.runtime.world.run(self.folder.save_uuid, "uuid", uuid)
         self.uuid = uuid
 
@@ -197,11 +220,13 @@ class StorageVolume(Volume):
             await self._device.close()
 
     async def stop_for_overflow(self) -> None:
-        """Target -> Stopped: log was lost, there is nothing left to send."""
+        """Target -> Stopped: log was lost, there is nothing left to send. A transfer that runs is ended."""
+        self.runtime.log.error("StorageWorker", "overflow", self.name, self.path)
         if self.machine.is_static and self.machine.state == TARGET:
             with self.machine.begin(STOP_TARGET) as change:
                 await self.save_state(STOPPED)
                 change.commit()
+            self.trouble = BadState(f"overflow:{self.name}:{self.path}", "reset-vol, then hash-bkp or full-bkp")
             self.stop_service()
 
     def stop_transition(self, mode: StopMode) -> str | None:

@@ -17,8 +17,9 @@ from walbd.wdiff.inputs import MergeInputs, open_wdiff
 from walbd.wdiff.native import Bytes
 from walbd.wdiff.sorted_output import WdiffStatistics, write_sorted
 
-# More files than this are merged in stages, through temporary files without a name beside them.
-MAX_OPEN_INPUTS = 256
+# More files than this are merged in stages, through temporary files without a name beside them. A stage of a stage has
+# its own files open beside the results of the outer one: a million files need no more than three times this.
+MAX_OPEN_INPUTS = 80
 
 
 class PackStream:
@@ -47,11 +48,11 @@ def open_inputs(paths: Sequence[Path], max_io_lb: int = MAX_IO_LB) -> MergeInput
     """The merge of files, oldest first; normal records are cut to max_io_lb blocks (0: not).
 
     Raises NotFound, StorageFailure, and Corrupted naming the file."""
-    files, names = [], []
-    groups = [paths[at : at + MAX_OPEN_INPUTS] for at in range(0, len(paths), MAX_OPEN_INPUTS)]
-    if len(groups) <= 1:
+    if len(paths) <= MAX_OPEN_INPUTS:
         return MergeInputs([open_wdiff(path) for path in paths], [str(path) for path in paths], max_io_lb)
-    for group in groups:
+    files, names = [], []
+    size = max(MAX_OPEN_INPUTS, -(-len(paths) // MAX_OPEN_INPUTS))
+    for group in (paths[at : at + size] for at in range(0, len(paths), size)):
         files.append(_stage(group, max_io_lb))
         names.append(f"merge of {group[0]} to {group[-1].name}")
     return MergeInputs(files, names, max_io_lb)

@@ -1,0 +1,92 @@
+"""The preferred proxy dies, hangs, refuses or is stopped: the next takes over within seconds, and hands back later."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.group_testing import FakeProxy, Gate, QuickWorld, until
+from tests.storage.fake_device import FakeDevice
+from tests.storage.storage_testing import Group, blocks, volume_of
+from walbd.model.error import BadState
+from walbd.net.connection import Connection
+
+
+class SilentProxy(FakeProxy):
+    """Takes connections and, while `is_hanging`, does not answer requests."""
+
+    def __init__(self) -> None:
+        super().__init__("p9")
+        self.gate = Gate()
+        self.is_hanging = False
+        self.attempts = 0
+
+    async def _receive(self, connection: Connection) -> None:
+        self.attempts += 1
+        if self.is_hanging:
+            await self.gate()
+        await super()._receive(connection)
+
+
+@pytest.fixture
+async def preferred() -> AsyncIterator[SilentProxy]:
+    """A proxy to be named before the group's."""
+    proxy = SilentProxy()
+    await proxy.start()
+    yield proxy
+    await proxy.stop()
+
+
+@pytest.fixture(autouse=True)
+def quick_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting three real seconds for a proxy that hangs shows no more than waiting for a tenth of one."""
+    monkeypatch.setattr("walbd.storage.sending.ASK_SEC", 0.1)
+    monkeypatch.setattr("walbd.server.peer_check.CHECK_TIMEOUT_SEC", 0.1)
+
+
+@pytest.mark.parametrize("way", ["dies", "hangs", "refuses"])
+async def test_the_next_proxy_takes_over_and_the_preferred_one_is_used_again(
+    group: Group, preferred: SilentProxy, way: str
+) -> None:
+    proxies = (preferred.address, group.proxy.address)
+    async with group.target(QuickWorld(speed=20), proxies=proxies) as storage:
+        assert preferred.received and not group.proxy.received
+        if way == "dies":
+            await preferred.stop()
+        elif way == "hangs":
+            preferred.is_hanging = True
+        else:
+            preferred.refusal = BadState("bad state:v0:Stopped")
+        group.device.write(0, blocks(1))
+        await group.wait_sent(storage)
+        assert blocks(1) in group.proxy.received[-1].data
+        if way == "dies":
+            await preferred.start()
+        preferred.is_hanging, preferred.refusal = False, None
+        preferred.gate.opened.set()
+        await until(lambda: storage.daemon.context.proxies.proxies[0].is_available)
+        count = len(group.proxy.received)
+        group.device.write(0, blocks(2))
+        await group.wait_sent(storage)
+        assert blocks(2) in preferred.received[-1].data
+        assert len(group.proxy.received) == count
+        sent = sorted(preferred.received + group.proxy.received, key=lambda received: received.request.begin_lsid)
+        ends = [received.end_lsid for received in sent if received.data]
+        assert [received.request.begin_lsid for received in sent if received.data] == [0, *ends[:-1]]
+
+
+async def test_a_volume_that_no_proxy_takes_does_not_delay_the_others(group: Group) -> None:
+    group.devices.by_name["w1"] = FakeDevice(group.base.parent / "dev", "w1")
+    async with group.target(min_delay_sec=100_000, max_delay_sec=100_000) as storage:
+        await storage.call("init-vol", "v1", "w1")
+        await storage.call("full-bkp", "v1")
+        await until(lambda: not volume_of(storage, "v1").records.queue)
+        group.device.write(0, blocks(1))
+        group.device.damage_log(0)
+        await until(lambda: volume_of(storage).trouble is not None)
+        other = group.devices.by_name["w1"]
+        for number in range(3):
+            other.write(number, blocks(number))
+            await until(lambda: volume_of(storage, "v1").records.done.lsid == other.latest)
+        assert volume_of(storage).records.done.lsid == 0
