@@ -118,7 +118,8 @@ def _waiting(row: Command) -> str:
 
 def _details() -> Iterator[str]:
     yield "\n## What each command does"
-    for name, explanation in EXPLANATIONS.items():
+    for name in filter(EXPLANATIONS.__contains__, COMMANDS):
+        explanation = EXPLANATIONS[name]
         yield f"\n### {name}\n\n{explanation.text}\n\n    {explanation.example}"
 
 

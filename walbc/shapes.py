@@ -151,9 +151,9 @@ def _handler_stat(lines: Sequence[str]) -> Any:
 
 
 def _estimate(lines: Sequence[str]) -> Any:
-    """Nothing, or an unset value, where nothing can be said."""
+    """`never`, or nothing, where nothing is to be feared or can be said."""
     text = lines[0] if lines else ""
-    return None if text in UNSET else float(text)
+    return None if text in (*UNSET, "never") else int(text)
 
 
 def _archive_info(lines: Sequence[str]) -> Any:
@@ -231,6 +231,13 @@ SHAPES = {
         Field("dest_gid", SOME_NUMBER, "latest snapshot there"),
         Field("dest_ts", TIME, "its time"),
         Field("ts_delta", SOME_NUMBER, "seconds between the two times"),
+    ),
+    "disk-space": _record(
+        "object",
+        Field("free_bytes", NUMBER, "room that is left"),
+        Field("total_bytes", NUMBER, "room there is"),
+        Field("reserve_bytes", NUMBER, "kept for metadata"),
+        Field("alarm", FLAG, "it is low"),
     ),
     "bases": _records("list of base images", _NAME, Field("metastate", TEXT, "as `get base` prints it")),
     "works": _records("list of work", *_WORK),

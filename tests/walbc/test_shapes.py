@@ -61,7 +61,8 @@ def test_the_example_of_each_answer_has_the_documented_shape(name: str) -> None:
         ("texts", [], []),
         ("estimate", [], None),
         ("estimate", ["---"], None),
-        ("estimate", ["12.5"], 12.5),
+        ("estimate", ["never"], None),
+        ("estimate", ["125"], 125),
         ("text", ["name:with\ttab"], "name:with\ttab"),
         ("restorable", ["5 --- 0"], [{"gid": 5, "time": None, "isExplicit": False}]),
         (
@@ -114,6 +115,16 @@ def test_values_are_of_their_types(shape: str, lines: list[str], value: object) 
 def test_an_answer_that_is_nonsense_is_an_error_that_shows_it(shape: str, lines: list[str]) -> None:
     with pytest.raises(ProtocolViolation, match="the answer is no "):
         json_value(shape, lines)
+
+
+def test_the_reason_of_a_failure_is_a_sentence_in_the_status_of_a_server() -> None:
+    line = "volume v0 state Target logUsagePb 5 logCapacityPb 9 isOverflow 1 lastFailure cannot connect (hint: look)"
+    value = json_value(
+        "status", ["-----StorageGlobal-----", "-----Volume-----", line, "volume v1 state Failed bad file"]
+    )
+    first, second = value["volumes"]
+    assert (first["lastFailure"], first["isOverflow"]) == ("cannot connect (hint: look)", True)
+    assert second == {"volume": "v1", "state": "Failed", "reason": "bad file"}
 
 
 def test_what_a_newer_server_adds_is_passed_on_as_text() -> None:
