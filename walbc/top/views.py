@@ -19,8 +19,8 @@ class QueueView:
 
 @dataclass(frozen=True, slots=True)
 class VolumeView:
-    """A volume at one server. `reason`: why it cannot be served; `last_failure`: of sending. `gid` and `time_sec`: of its
-    latest snapshot there; None where there is none."""
+    """A volume at one server. `reason`: why it cannot be served; `last_failure`: of sending. `gid` and `time_sec`: of
+    its latest snapshot there; None where there is none."""
 
     name: str
     state: str
