@@ -73,6 +73,13 @@ COMMANDS = _by_name(
         waits=True,
     ),
     Command(
+        "hash-bkp",
+        "bring the primary archive up to date with what differs there, then ship the changes",
+        (_VOL, _BULK),
+        kinds="S",
+        waits=True,
+    ),
+    Command(
         "restore",
         "make a volume of a snapshot",
         (_VOL, Parameter("GID", kinds.GID_OR_TIME)),
@@ -105,6 +112,23 @@ COMMANDS = _by_name(
         kinds="A",
     ),
     Command("enable-snapshot", "keep snapshots when diffs are merged (they become explicit)", _GIDS, kinds="A"),
+    Command(
+        "replicate",
+        "bring another archive up to this one: all but MIB of diffs, or up to a gid at least",
+        (
+            _VOL,
+            Parameter("gid|size", kinds.MERGE_BY),
+            Parameter("GID|MIB", kinds.REPLICATE_END),
+            Parameter("HOST:PORT", kinds.ADDRESS),
+            Parameter("RESYNC", kinds.FLAG, is_optional=True),
+            Parameter("DONTMERGE", kinds.FLAG, is_optional=True),
+            Parameter("CMPR", kinds.COMPRESSION, is_optional=True),
+            Parameter("MAXMERGE", kinds.SIZE, is_optional=True),
+            _BULK,
+        ),
+        kinds="A",
+        waits=True,
+    ),
     Command(
         "apply",
         "write the diffs up to a gid into the base image and delete them",
@@ -139,7 +163,7 @@ COMMANDS = _by_name(
     ),
     Command(
         "set-full-scan-bps",
-        "limit the bytes per second that later full backups read; 0 for no limit",
+        "limit the bytes per second that later backups read; 0 for no limit",
         (Parameter("SIZE", kinds.SIZE),),
         kinds="S",
     ),

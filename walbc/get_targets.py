@@ -46,6 +46,12 @@ GET_TARGETS = (
     Command("diff", "the wdiffs between two gids", _RANGE, kinds="A", check=_check_range, shape="diffs"),
     Command("exists-base-image", "1 if there is a base image", (_VOL,), kinds="A", shape="flag"),
     Command(
+        "disk-space",
+        "room where logs and diffs are kept, and whether it is low",
+        kinds="P",
+        shape="disk-space",
+    ),
+    Command(
         "exists-diff",
         "1 if there is a wdiff from |B0,B1| to |E0,E1|",
         (_VOL, *(Parameter(name, kinds.GID) for name in ("B0", "B1", "E0", "E1"))),
@@ -84,13 +90,15 @@ GET_TARGETS = (
     Command("num-diff", "how many wdiffs lie between two gids", _RANGE, kinds="A", check=_check_range, shape="number"),
     Command(
         "overflow-eta",
-        "seconds until the log device overflows at the present rate",
+        "seconds until the log device overflows at the present rate, or never",
         (_VOL,),
         kinds="S",
         shape="estimate",
     ),
     Command("pid", "process id of the server", shape="number"),
-    Command("progress", "blocks (512 bytes) received by a running full copy", (_VOL,), kinds="A", shape="number"),
+    Command(
+        "progress", "blocks (512 bytes) sent or received by a running full copy", (_VOL,), kinds="SA", shape="number"
+    ),
     Command(
         "proxy-diff",
         "wdiffs not yet sent to an archive, or not yet distributed",

@@ -158,6 +158,8 @@ GID_OR_TIME = Kind(
 )
 MERGE_BY = choice("bad merge parameter", "gid", "size")
 MERGE_END = Kind("after `gid`: the gid to end at; after `size`: the most MiB to read", form=_number)
+REPLICATE_END = Kind("after `gid`: diffs that begin before it are sent; after `size`: MiB left behind", form=_number)
+FLAG = Kind("a number, not 0 for yes", form=_number)
 ZERO_CLEAR = choice("bad resize parameter", "zeroclear")
 IMAGE = Kind("`stdout`, a file (replaced when all has arrived) or a block device (overwritten)")
 PERCENTAGE = Kind("share of time to sleep, 0-99", _check_percentage, _number)

@@ -151,9 +151,9 @@ def _handler_stat(lines: Sequence[str]) -> Any:
 
 
 def _estimate(lines: Sequence[str]) -> Any:
-    """`never`, or nothing, where nothing is to be feared or can be said."""
-    text = lines[0] if lines else ""
-    return None if text in (*UNSET, "never") else int(text)
+    """Null where the event is not to be expected."""
+    (text,) = lines
+    return None if text == "never" else int(text)
 
 
 def _archive_info(lines: Sequence[str]) -> Any:
@@ -185,6 +185,13 @@ SHAPES = {
     "flag": Shape("true or false", _one(FLAG)),
     "estimate": Shape("number or null", _estimate),
     "text": Shape("text", _one(TEXT)),
+    "disk-space": _record(
+        "object",
+        Field("free_bytes", NUMBER, "room that is left"),
+        Field("total_bytes", NUMBER, "size of the file system"),
+        Field("reserve_bytes", NUMBER, "never taken by logs"),
+        Field("alarm", FLAG, "room is low"),
+    ),
     "texts": Shape("list of texts", _each(TEXT)),
     "numbers": Shape("list of numbers", _each(NUMBER)),
     "diffs": _matched(
@@ -231,13 +238,6 @@ SHAPES = {
         Field("dest_gid", SOME_NUMBER, "latest snapshot there"),
         Field("dest_ts", TIME, "its time"),
         Field("ts_delta", SOME_NUMBER, "seconds between the two times"),
-    ),
-    "disk-space": _record(
-        "object",
-        Field("free_bytes", NUMBER, "room that is left"),
-        Field("total_bytes", NUMBER, "room there is"),
-        Field("reserve_bytes", NUMBER, "kept for metadata"),
-        Field("alarm", FLAG, "it is low"),
     ),
     "bases": _records("list of base images", _NAME, Field("metastate", TEXT, "as `get base` prints it")),
     "works": _records("list of work", *_WORK),

@@ -122,10 +122,10 @@ class Service:
 
     def dry_run(self, show: Callable[[str], None]) -> int:
         """Shows what is due now and why; changes nothing."""
-        count = 0
-        for count, (_, task) in enumerate(self.planner().plan_all(self.view()), 1):
+        tasks = [task for _, task in self.planner().plan_all(self.view())]
+        for task in tasks:
             show(f"{task.vol}: {task.text}\n    because: {task.reason}")
-        if not count:
+        if not tasks:
             show("nothing is due")
         return EXIT_OK
 
