@@ -87,6 +87,7 @@ COMMANDS = _by_name(
         waits=True,
     ),
     Command("del-restored", "delete a restored volume", (_VOL, _GID), kinds="A"),
+    Command("del-cold", "delete a cold snapshot, from which restores begin", (_VOL, _GID), kinds="A"),
     Command(
         "start",
         "start a volume; the role is for a storage, which needs it",
