@@ -53,7 +53,10 @@ COMMANDS = {
         "The restored volume must not be in use. The snapshot stays and can be restored again.",
         "walbc -s a0 del-restored vol0 9",
     ),
-    "del-cold": Explanation("The snapshots stay; restores of them take longer.", "walbc -s a0 del-cold vol0 9"),
+    "del-cold": Explanation(
+        "On a thin pool a restore leaves a cold snapshot, from which later restores begin; without it they take longer.",
+        "walbc -s a0 del-cold vol0 9",
+    ),
     "start": Explanation(
         "Storage: Stopped becomes Target with the role target, SyncReady becomes Standby with the role standby.\n"
         "Proxy: Stopped becomes Started. Archive: Stopped becomes Archived.",
