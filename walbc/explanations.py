@@ -54,7 +54,7 @@ COMMANDS = {
         "walbc -s a0 del-restored vol0 9",
     ),
     "del-cold": Explanation(
-        "On a thin pool a restore leaves a cold snapshot, from which later restores begin; without it they take longer.",
+        "On a thin pool a restore leaves a cold snapshot, from which later ones begin; without it they take longer.",
         "walbc -s a0 del-cold vol0 9",
     ),
     "start": Explanation(
