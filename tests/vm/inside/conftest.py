@@ -10,7 +10,6 @@ import pytest
 
 from tests.vm.inside.disks import LoopDevices
 
-
 # Of the suite of all image stores: what a simulated volume group shows as well. LVM is slow in here.
 ALSO_SIMULATED = {
     "test_a_base_never_shrinks",
