@@ -5,17 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.content import file_system_blocks, write_file_system, write_random
 from bench.harness import Figure, absolute, median_pair, ratio, timed
 from demo.group import HOST, Group, Process, wait_until
+from tests.system.relay import Relay
 from walbd.device.nbd_client import NbdClient
 from walbd.model.address import Address
+from walbd.model.limits import DEFAULT_BULK_BYTES
 from walbd.net.blocking import call
 from walbd.net.handshake import Identity
 from walbd.net.messages import PeerKind
+from walbd.wdiff.hashes import Algorithm, hash_chunks
 
 VOLUME = "vol0"
 DEVICE = "w0"
@@ -69,6 +73,53 @@ def full_backup(folder: Path, name: str, fill: Callable[[Path, int], None], goal
         fill(source, size_bytes)
         ours, other = median_pair(lambda: full_backup_sec(group), lambda: copy(source, folder / "copy"))
     return ratio(f"full backup of 1 GiB, {name} / cp", goal, ours, other)
+
+
+def local_hashes_sec(*images: Path) -> float:
+    """Hashes the images one after the other with both cores, as a hash backup's two sides do at the same time."""
+
+    def hash_all() -> None:
+        for image in images:
+            with image.open("rb") as file:
+                chunks = hash_chunks(file.fileno(), DEFAULT_BULK_BYTES, 0, image.stat().st_size, Algorithm.BLAKE3)
+                deque(chunks, maxlen=0)
+
+    return timed(hash_all)
+
+
+def hash_backup_sec(group: Group) -> float:
+    """From the request until the storage is in Target, of a volume that the archive has already."""
+    group.walbc(group.storage, "stop", VOLUME, "--wait")
+    group.walbc(group.storage, "reset-vol", VOLUME)
+    return timed(lambda: group.walbc(group.storage, "hash-bkp", VOLUME, "--wait"))
+
+
+def hash_backup(folder: Path) -> Iterator[Figure]:
+    """Hash backup of 1 GiB that has not changed, against cp, and against hashing alone; what travels."""
+    size_bytes = 1 << 30
+    # Both ends through one relay, which counts.
+    relay = Relay()
+    with Group(folder, folder / "run", {"storage": ["-archive", f"{HOST}:{relay.port}"]}) as group:
+        relay.target_port = group.archive_port
+        set_up(group, size_bytes, 64 << 20)
+        source = folder / f"{DEVICE}.ddev"
+        write_random(source, size_bytes)
+        group.walbc(group.storage, "full-bkp", VOLUME, "--wait")
+        (image,) = folder.rglob(f"wb_{VOLUME}")
+        before = sum(relay.passed.values())
+        hash_backup_sec(group)
+        sent_bytes = sum(relay.passed.values()) - before
+
+        def others() -> float:
+            hashed.append(local_hashes_sec(source, image))
+            return copy(source, folder / "copy")
+
+        hashed: list[float] = []
+        ours, copied = median_pair(lambda: hash_backup_sec(group), others)
+        plain = sorted(hashed[1:])[len(hashed[1:]) // 2]
+    yield ratio("hash backup of 1 GiB, unchanged / cp", 1.0, ours, copied)
+    yield ratio("hash backup of 1 GiB, unchanged / hashing both images", 1.3, ours, plain)
+    yield absolute("hash backup of 1 GiB, unchanged: network bytes", 0.1, 100 * sent_bytes / size_bytes, "%")
 
 
 def fill_ring(group: Group, content: bytes) -> int:
@@ -176,6 +227,7 @@ def shipping_file_system(folder: Path) -> Iterator[Figure]:
 CASES = {
     "full-backup-incompressible": full_backup_random,
     "full-backup-file-system": full_backup_file_system,
+    "hash-backup": hash_backup,
     "shipping-incompressible": shipping_random,
     "shipping-file-system": shipping_file_system,
     "idle": idle,

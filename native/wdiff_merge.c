@@ -51,13 +51,13 @@ static int refill(void *context, uint32_t id)
 }
 
 /* Takes over the uuid of an input, or refuses it. */
-static int join_uuid(walb_wdiff_merge *m, const uint8_t *uuid, walb_failure *f)
+static int join_uuid(walb_wdiff_merge *m, const uint8_t *uuid, int is_one_log, walb_failure *f)
 {
     static const uint8_t unknown[16];
 
     if (memcmp(uuid, unknown, 16) == 0 || memcmp(uuid, m->uuid, 16) == 0)
         return 0;
-    if (memcmp(m->uuid, unknown, 16) != 0)
+    if (is_one_log && memcmp(m->uuid, unknown, 16) != 0)
         return walb_fail(f, WALB_FAIL_CORRUPT, "offset 16: the uuid is not that of the diffs before");
     memcpy(m->uuid, uuid, 16);
     return 0;
@@ -84,7 +84,7 @@ static walb_wdiff_merge *new_merge(size_t n, uint32_t max_io_lb, walb_failure *f
     return NULL;
 }
 
-walb_wdiff_merge *walb_wdiff_merge_new(const int *fds, size_t n, uint32_t max_io_lb, walb_failure *f)
+walb_wdiff_merge *walb_wdiff_merge_new(const int *fds, size_t n, int is_one_log, uint32_t max_io_lb, walb_failure *f)
 {
     walb_wdiff_merge *m = new_merge(n, max_io_lb, f);
     int result = 0;
@@ -95,7 +95,7 @@ walb_wdiff_merge *walb_wdiff_merge_new(const int *fds, size_t n, uint32_t max_io
         f->source = (int)i;
         result = walb_wdiff_open(r, fds[i], f);
         if (result == 0)
-            result = join_uuid(m, r->uuid, f);
+            result = join_uuid(m, r->uuid, is_one_log, f);
         if (result == 0)
             result = refill(m, (uint32_t)i);
         if (result == 0 && r->kind == WALB_WDIFF_INDEXED)

@@ -25,10 +25,10 @@ typedef struct {
     uint64_t n_records[3], blocks_lb[3], data_bytes;
 } walb_wdiff_statistics;
 
-/* Inputs are descriptors of whole files, oldest first; they stay the caller's. All must be of one uuid (an all-zero one is
- * unknown and fits every other). Normal pieces have at most max_io_lb blocks (0: any number). NULL on failure, f->source
- * tells the input. */
-walb_wdiff_merge *walb_wdiff_merge_new(const int *fds, size_t n, uint32_t max_io_lb, walb_failure *f);
+/* Inputs are descriptors of whole files, oldest first; they stay the caller's. With is_one_log all must be of one uuid; the
+ * merge has that of the newest (an all-zero one is unknown and fits every other). Normal pieces have at most max_io_lb blocks
+ * (0: any number). NULL on failure, f->source tells the input. */
+walb_wdiff_merge *walb_wdiff_merge_new(const int *fds, size_t n, int is_one_log, uint32_t max_io_lb, walb_failure *f);
 /* The same for runs of a builder; pieces are not cut further. */
 walb_wdiff_merge *walb_wdiff_merge_new_runs(const walb_wdiff_run *runs, size_t n, const uint8_t *uuid, walb_failure *f);
 void walb_wdiff_merge_free(walb_wdiff_merge *m);

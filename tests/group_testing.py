@@ -13,12 +13,14 @@ from typing import Any, Generic, TypeVar
 from walbd.model.address import Address
 from walbd.model.diff import Diff
 from walbd.model.snapshot import Snapshot
-from walbd.net import full_backup, wdiff_transfer, wlog_transfer
+from walbd.net import full_backup, hash_backup, wdiff_transfer, wlog_transfer
 from walbd.net.connection import Connection
 from walbd.net.control import ControlRequest, call, control_conversation
 from walbd.net.full_backup import FullBackupReceiver
 from walbd.net.handshake import Identity
+from walbd.net.hash_backup import HashBackupReceiver
 from walbd.net.server import Conversation, Server
+from walbd.net.stream import Hooks
 from walbd.net.wdiff_transfer import Answer, WdiffReceiver, WdiffRequest
 from walbd.net.wlog_transfer import WlogReceiver, WlogRequest
 from walbd.server.base_directory import BaseDirectory
@@ -229,16 +231,19 @@ class ImageMemory:
 
 @dataclass
 class Backup:
-    """A full backup a FakeArchive took."""
+    """A backup a FakeArchive took; `packs` are the differences of a hash backup from an image of zeros."""
 
     uuid: bytes = b""
     image: bytes = b""
     snapshot: Snapshot | None = None
+    packs: bytes = b""
 
 
 class FakeArchive(FakePeer):
-    """Answers offers of diffs by `answers` (the last one for ever) and takes full backups. `at_step` is called with
-    ask, uuid, image, snapshot, pack, and may wait or raise."""
+    """Answers offers of diffs by `answers` (the last one for ever) and takes full and hash backups. `at_step` is called
+    with ask, uuid, image, snapshot, pack, and may wait or raise. `latest` is what hash backups come after."""
+
+    latest = Snapshot(3, 5)
 
     def __init__(self, node_id: str = "a0") -> None:
         super().__init__("archive", node_id)
@@ -249,7 +254,11 @@ class FakeArchive(FakePeer):
         self.steps: list[str] = []
 
     def conversations(self) -> dict[str, Callable[[Connection], Awaitable[None]]]:
-        return {wdiff_transfer.COMMAND: self._receive, full_backup.COMMAND: self._backup}
+        return {
+            wdiff_transfer.COMMAND: self._receive,
+            full_backup.COMMAND: self._backup,
+            hash_backup.COMMAND: self._hash_backup,
+        }
 
     def accepted(self) -> list[str]:
         return [str(offer.request.diff) for offer in self.offers if offer.answer is Answer.ACCEPT]
@@ -289,6 +298,27 @@ class FakeArchive(FakePeer):
         await self._step("image")
         await receiver.confirm()
         backup.image, backup.snapshot = bytes(memory.data), await receiver.receive_snapshot()
+        await self._step("snapshot")
+        self.backups.append(backup)
+        await receiver.confirm()
+
+    async def _hash_backup(self, connection: Connection) -> None:
+        receiver, backup, packs = HashBackupReceiver(connection), Backup(), bytearray()
+        await receiver.receive_request()
+        await self._step("ask")
+        await receiver.accept(self.latest)
+        backup.uuid = await receiver.receive_log_uuid()
+        await self._step("uuid")
+        await receiver.confirm()
+
+        def read(memory: memoryview) -> int:
+            memory[:] = bytes(len(memory))
+            return len(memory)
+
+        await receiver.receive_differences(read, packs.extend, Hooks())
+        await self._step("image")
+        await receiver.confirm()
+        backup.packs, backup.snapshot = bytes(packs), await receiver.receive_snapshot()
         await self._step("snapshot")
         self.backups.append(backup)
         await receiver.confirm()

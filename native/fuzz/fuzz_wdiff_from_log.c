@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fd = file_of(NULL, 0);
         failed = feed(&in, fd);
         if (walb_log_is_pbs(in.pbs) && walk(&in, walked) == 0 && !failed)
-            MUST(apply_merge(walb_wdiff_merge_new(&fd, 1, 0, &f), fed) == 0 && memcmp(fed, walked, sizeof fed) == 0);
+            MUST(apply_merge(walb_wdiff_merge_new(&fd, 1, 1, 0, &f), fed) == 0 && memcmp(fed, walked, sizeof fed) == 0);
         close(fd);
         free(in.log);
     }

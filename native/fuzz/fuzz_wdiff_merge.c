@@ -25,7 +25,7 @@ static int pack(const int *fds, size_t n, int codec, uint32_t max_io_lb)
 {
     static uint8_t chunk[CHUNK_BYTES];
     walb_failure f;
-    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, n, max_io_lb, &f);
+    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, n, 1, max_io_lb, &f);
     walb_wdiff_packer *p;
     walb_wdiff_verifier v;
     uint8_t header[WALB_WDIFF_FILE_HEADER_BYTES], uuid[16];
@@ -59,7 +59,7 @@ static int see(const int *fds, uint8_t *image)
 {
     static int base = -1;
     walb_failure f;
-    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, WALB_WDIFF_MAX_IO_LB, &f);
+    walb_wdiff_merge *m = walb_wdiff_merge_new(fds, 2, 1, WALB_WDIFF_MAX_IO_LB, &f);
     walb_wdiff_virtual *v;
     int64_t got, done = 0;
 
@@ -91,7 +91,7 @@ static void check(const int *fds, int codec, int same_uuid)
 
     memset(plain, IMAGE_FILL, sizeof plain);
     is_good = read_wdiff(fds[0], put_record, plain) == 0 && read_wdiff(fds[1], put_record, plain) == 0;
-    result = apply_merge(walb_wdiff_merge_new(fds, 2, 0, &f), merged);
+    result = apply_merge(walb_wdiff_merge_new(fds, 2, 1, 0, &f), merged);
     fd = pack(fds, 2, codec, WALB_WDIFF_MAX_IO_LB);
     MUST(!is_good || !same_uuid || result == 0);
     if (is_good && result == 0)
@@ -101,7 +101,7 @@ static void check(const int *fds, int codec, int same_uuid)
     else
         see(fds, seen);
     if (fd >= 0 && result == 0)
-        MUST(apply_merge(walb_wdiff_merge_new(&fd, 1, 0, &f), packed) == 0 && memcmp(merged, packed, sizeof merged) == 0);
+        MUST(apply_merge(walb_wdiff_merge_new(&fd, 1, 1, 0, &f), packed) == 0 && memcmp(merged, packed, sizeof merged) == 0);
     if (fd >= 0)
         close(fd);
 }

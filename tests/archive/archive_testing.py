@@ -19,11 +19,13 @@ from walbd.model.address import Address
 from walbd.model.compression import CompressionType, CompressOpt
 from walbd.model.diff import Diff
 from walbd.model.snapshot import Snapshot
-from walbd.net import full_backup, virtual_scan, wdiff_transfer
+from walbd.net import full_backup, hash_backup, virtual_scan, wdiff_transfer
+from walbd.net.backup import BackupRequest
 from walbd.net.client import connect
 from walbd.net.control import call
-from walbd.net.full_backup import FullBackupRequest, FullBackupSender
+from walbd.net.full_backup import FullBackupSender
 from walbd.net.handshake import Identity
+from walbd.net.hash_backup import HashBackupSender
 from walbd.net.stream import Hooks
 from walbd.net.virtual_scan import ScanReceiver, ScanRequest
 from walbd.net.wdiff_transfer import Answer, WdiffRequest, WdiffSender
@@ -35,6 +37,7 @@ from walbd.wdiff.codec import decompress
 from walbd.world.world import World
 
 UUID = bytes(range(16))
+OTHER_UUID = bytes(range(16, 32))
 START_SEC = 1_700_000_000
 BULK_BYTES = 64 << 10
 WORLD = World()
@@ -91,7 +94,7 @@ class Peers:
         before: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Sends an image as a storage does; `before` is called before each step."""
-        request = FullBackupRequest("storage", volume, len(image) // LB, START_SEC, BULK_BYTES, PLAIN)
+        request = BackupRequest("storage", volume, len(image) // LB, START_SEC, BULK_BYTES, PLAIN)
 
         def read_at(offset: int, memory: memoryview) -> None:
             memory[:] = image[offset : offset + len(memory)]
@@ -102,11 +105,39 @@ class Peers:
             for step, action in (
                 ("ask", sender.ask),
                 ("uuid", lambda: sender.send_log_uuid(uuid)),
-                ("image", lambda: sender.send_image(read_at, None)),
+                ("image", lambda: sender.send_image(read_at)),
                 ("snapshot", lambda: sender.send_snapshot(snapshot)),
             ):
                 before(step)
                 await action()
+
+    async def hash_backup(
+        self,
+        image: bytes,
+        gid_end: int,
+        uuid: bytes = OTHER_UUID,
+        volume: str = "v0",
+        before: Callable[[str], None] = lambda _: None,
+        bulk_bytes: int = 4096,
+    ) -> int:
+        """Sends what differs as a storage does; returns the begin gid of the snapshot, which ends with gid_end at
+        least."""
+        request = BackupRequest("storage", volume, len(image) // LB, START_SEC + 100, bulk_bytes, PLAIN)
+
+        def read_at(offset: int, memory: memoryview) -> None:
+            memory[:] = image[offset : offset + len(memory)]
+
+        async with await connect(WORLD, self.address, hash_backup.COMMAND, Identity("s0", "storage")) as connection:
+            sender = HashBackupSender(connection, request)
+            before("ask")
+            gid = await sender.ask()
+            before("uuid")
+            await sender.send_log_uuid(uuid)
+            before("image")
+            await sender.send_image(read_at)
+            before("snapshot")
+            await sender.send_snapshot(Snapshot(gid, max(gid, gid_end)))
+        return gid
 
     async def offer(self, diff: Diff, ios: list[Io], piece_bytes: int = 1000, **fields: Any) -> Answer:
         """Sends a diff as a proxy does, in pieces; returns the archive's answer."""
@@ -176,7 +207,8 @@ async def running_archive(
     runtime = Runtime.make(world, Log(logger, Repeats(world.monotonic)))
     base = BaseDirectory(world.files, folder, "archive", create=False)
     daemon = daemon_class(
-        ArchiveSettings(port=0, bind="127.0.0.1", node_id="a0", base_dir=str(folder), **settings), runtime
+        ArchiveSettings(**({"port": 0, "bind": "127.0.0.1", "node_id": "a0", "base_dir": str(folder)} | settings)),
+        runtime,
     )
     task = asyncio.create_task(daemon.run(base.volume_names(runtime.log)))
     task.add_done_callback(lambda _: runtime.changes.notify())

@@ -20,6 +20,9 @@ ROUNDS: list[list[Io]] = [
     [Write(2, b"d" * 512)],
 ]
 
+# What the device contains when a hash backup follows gid 3.
+HASHED_IMAGE = bytes(4096) + _RANDOM.randbytes(4096) + IMAGE[8192:]
+
 
 def image_at(gid: int) -> bytes:
     """The oracle."""

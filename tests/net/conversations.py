@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import random
+import tempfile
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.net.net_testing import SERVER, STORAGE
 from walbd.model.compression import CompressionType, CompressOpt
 from walbd.model.diff import Diff
 from walbd.model.snapshot import Snapshot
-from walbd.net import full_backup, wdiff_transfer, wlog_transfer
+from walbd.net import full_backup, hash_backup, wdiff_transfer, wlog_transfer
+from walbd.net.backup import BackupRequest
 from walbd.net.client import connect
 from walbd.net.connection import Connection, Timing
-from walbd.net.full_backup import FullBackupReceiver, FullBackupRequest, FullBackupSender
+from walbd.net.full_backup import FullBackupReceiver, FullBackupSender
+from walbd.net.hash_backup import HashBackupReceiver, HashBackupSender
 from walbd.net.stream import Hooks
 from walbd.net.wdiff_transfer import Answer, WdiffReceiver, WdiffRequest, WdiffSender
 from walbd.net.wlog_transfer import WlogEnd, WlogReceiver, WlogRequest, WlogSender
+from walbd.wdiff.pack_file import PackReceiver
+from walbd.wdiff.virtual import VirtualImage
 from walbd.world.world import World
 
 UUID = bytes(range(16))
@@ -99,7 +105,7 @@ class FullBackup(Talk):
 
     async def talk(self, connection: Connection) -> None:
         compress = CompressOpt(CompressionType.GZIP, 1, 2)
-        request = FullBackupRequest("storage", "vol0", len(self.data) // 512, 1_700_000_000, 65536, compress)
+        request = BackupRequest("storage", "vol0", len(self.data) // 512, 1_700_000_000, 65536, compress)
         sender = FullBackupSender(connection, request)
         await sender.ask()
         await sender.send_log_uuid(UUID)
@@ -107,8 +113,60 @@ class FullBackup(Talk):
         def read_at(offset: int, buffer: memoryview) -> None:
             buffer[:] = self.data[offset : offset + len(buffer)]
 
-        await sender.send_image(read_at, lambda data: zlib.compress(data, 1), self.client_hooks)
+        await sender.send_image(read_at, self.client_hooks)
         await sender.send_snapshot(SNAPSHOT)
+
+
+class HashBackup(Talk):
+    """Against an image of which every other 64 KiB differ; what was received is that image with the packs laid over."""
+
+    command = hash_backup.COMMAND
+    key = b""
+
+    async def serve(self, connection: Connection) -> None:
+        receiver, packs = HashBackupReceiver(connection), bytearray()
+        request = await receiver.receive_request()
+        assert request.backup.size_lb == len(self.data) // 512
+        self.key = request.key
+        older = bytearray(self.data)
+        for at in range(0, len(older), 131072):
+            older[at] ^= 1
+        await receiver.accept(Snapshot(3, 5))
+        assert await receiver.receive_log_uuid() == UUID
+        await receiver.confirm()
+        await receiver.receive_differences(Source(bytes(older)).read, packs.extend, self.server_hooks)
+        self.received = laid_over(older, bytes(packs))
+        await receiver.confirm()
+        assert await receiver.receive_snapshot() == Snapshot(6, 7)
+        self.confirmed = True
+        await receiver.confirm()
+
+    async def talk(self, connection: Connection) -> None:
+        compress = CompressOpt(CompressionType.SNAPPY, 0, 2)
+        request = BackupRequest("storage", "vol0", len(self.data) // 512, 1_700_000_000, 65536, compress)
+        sender = HashBackupSender(connection, request)
+        assert await sender.ask() == 6
+        await sender.send_log_uuid(UUID)
+
+        def read_at(offset: int, buffer: memoryview) -> None:
+            buffer[:] = self.data[offset : offset + len(buffer)]
+
+        await sender.send_image(read_at, self.client_hooks)
+        await sender.send_snapshot(Snapshot(6, 7))
+
+
+def laid_over(image: bytearray, packs: bytes) -> bytearray:
+    """The image that packs make of another one."""
+    with tempfile.TemporaryDirectory() as folder:
+        base, diff = Path(folder) / "base", Path(folder) / "diff"
+        base.write_bytes(image)
+        with open(diff, "wb", buffering=0) as file:
+            receiver = PackReceiver(file.fileno(), UUID)
+            receiver.feed(packs)
+            receiver.finish()
+        with open(base, "rb") as file, VirtualImage(file.fileno(), [diff], len(image)) as virtual:
+            virtual.read(image)
+    return image
 
 
 class WlogTransfer(Talk):
@@ -148,7 +206,7 @@ class WdiffTransfer(Talk):
         await sender.send_packs(Source(self.data).read, self.client_hooks)
 
 
-TALKS = (FullBackup, WlogTransfer, WdiffTransfer)
+TALKS = (FullBackup, HashBackup, WlogTransfer, WdiffTransfer)
 
 
 def digest(data: bytes | bytearray) -> str:

@@ -13,6 +13,7 @@ from tests.net.conversations import (
     TALKS,
     UUID,
     FullBackup,
+    HashBackup,
     Source,
     Talk,
     WdiffTransfer,
@@ -33,9 +34,12 @@ from walbd.model.error import (
     Refused,
     WalbError,
 )
+from walbd.net.backup import BackupRequest
 from walbd.net.connection import Connection, Timing
 from walbd.net.frame import FrameType
 from walbd.net.full_backup import FullBackupRequest
+from walbd.net.hash_backup import HashBackupRequest
+from walbd.net.request_fields import HASH_KEY_BYTES
 from walbd.net.server import Conversation, Server
 from walbd.net.stream import Hooks
 from walbd.net.wdiff_transfer import Answer, WdiffReceiver, WdiffRequest, WdiffSender
@@ -278,7 +282,10 @@ async def test_a_bad_volume_name_on_the_wire_is_refused_in_every_conversation(ki
     class Raw(kind):  # type: ignore[valid-type, misc]
         async def talk(self, connection: Connection) -> None:
             good = {
-                FullBackup: FullBackupRequest("storage", "GOOD", 8, 0, 512, CompressOpt()),
+                FullBackup: FullBackupRequest(BackupRequest("storage", "GOOD", 8, 0, 512, CompressOpt()), UUID),
+                HashBackup: HashBackupRequest(
+                    BackupRequest("storage", "GOOD", 8, 0, 512, CompressOpt()), bytes(HASH_KEY_BYTES)
+                ),
                 WlogTransfer: WlogRequest("GOOD", UUID, 512, 7, 8, 0, 8),
                 WdiffTransfer: WdiffRequest("proxy", "GOOD", UUID, 8, DIFF),
             }[kind].encode()
@@ -293,9 +300,9 @@ async def test_a_bad_volume_name_on_the_wire_is_refused_in_every_conversation(ki
 def test_sizes_in_requests_are_checked() -> None:
     for size_lb, bulk in ((0, 512), (2**63, 512), (8, 0), (8, 513), (8, (4 << 20) + 512)):
         with pytest.raises(InvalidArgument):
-            FullBackupRequest("storage", "vol0", size_lb, 0, bulk, CompressOpt())
+            BackupRequest("storage", "vol0", size_lb, 0, bulk, CompressOpt())
     with pytest.raises(InvalidArgument, match="bad host type:walbc"):
-        FullBackupRequest("walbc", "vol0", 8, 0, 512, CompressOpt())
+        BackupRequest("walbc", "vol0", 8, 0, 512, CompressOpt())
     for pbs, begin, log in ((1024, 0, 8), (512, 0, 0), (512, 2**64 - 1, 8), (512, 0, 2**60)):
         with pytest.raises(InvalidArgument):
             WlogRequest("vol0", UUID, pbs, 0, 8, begin, log)

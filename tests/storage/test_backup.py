@@ -12,6 +12,7 @@ from walbd.model.error import BadState, Refused
 from walbd.model.snapshot import Snapshot
 
 STEPS = ["ask", "uuid", "image", "snapshot"]
+KINDS = ["full-bkp", "hash-bkp"]
 
 
 async def test_a_backup_sends_the_image_and_ships_what_is_written_meanwhile(group: Group) -> None:
@@ -50,7 +51,8 @@ async def test_log_of_the_time_before_the_backup_is_thrown_away(group: Group) ->
         assert all(blocks(1) not in received.data for received in group.proxy.received)
 
 
-async def test_writes_of_the_backup_are_shipped_before_it_has_ended(group: Group) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_writes_of_the_backup_are_shipped_before_it_has_ended(group: Group, kind: str) -> None:
     gate = Gate()
 
     async def at_step(name: str) -> None:
@@ -64,12 +66,15 @@ async def test_writes_of_the_backup_are_shipped_before_it_has_ended(group: Group
     group.archive.at_step = at_step
     async with group.storage() as storage:
         await storage.call("init-vol", "v0", "w0")
-        await storage.call("full-bkp", "v0")
+        await storage.call(kind, "v0")
         assert group.archive.backups[0].snapshot != Snapshot(0, 1)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("step", STEPS)
-async def test_an_archive_that_fails_leaves_the_volume_ready_for_the_next_backup(group: Group, step: str) -> None:
+async def test_an_archive_that_fails_leaves_the_volume_ready_for_the_next_backup(
+    group: Group, kind: str, step: str
+) -> None:
     async def at_step(name: str) -> None:
         if name == step:
             raise BadState(f"failed at {step}")
@@ -78,17 +83,18 @@ async def test_an_archive_that_fails_leaves_the_volume_ready_for_the_next_backup
     async with group.storage() as storage:
         await storage.call("init-vol", "v0", "w0")
         with pytest.raises(Refused, match=f"failed at {step}"):
-            await storage.call("full-bkp", "v0")
+            await storage.call(kind, "v0")
         assert await storage.state() == "SyncReady"
         assert not volume_of(storage).monitor.is_running
         assert group.device.given_free == []
         group.archive.at_step = None
-        await storage.call("full-bkp", "v0")
+        await storage.call(kind, "v0")
         assert await storage.state() == "Target"
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_forced_stop_ends_a_backup_in_every_phase(group: Group, step: str) -> None:
+async def test_a_forced_stop_ends_a_backup_in_every_phase(group: Group, kind: str, step: str) -> None:
     gate = Gate()
 
     async def at_step(name: str) -> None:
@@ -98,7 +104,7 @@ async def test_a_forced_stop_ends_a_backup_in_every_phase(group: Group, step: st
     group.archive.at_step = at_step
     async with group.storage(QuickWorld(speed=10)) as storage:
         await storage.call("init-vol", "v0", "w0")
-        backup = asyncio.create_task(storage.call("full-bkp", "v0"))
+        backup = asyncio.create_task(storage.call(kind, "v0"))
         await gate.reached.wait()
         async with asyncio.timeout(8):
             await storage.call("stop", "v0", "force")
@@ -129,7 +135,8 @@ async def test_a_forced_shutdown_ends_within_ten_seconds_in_every_phase(group: G
         assert await storage.state() == "SyncReady"
 
 
-async def test_a_graceful_shutdown_waits_for_the_backup(group: Group) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_graceful_shutdown_waits_for_the_backup(group: Group, kind: str) -> None:
     gate = Gate()
 
     async def at_step(name: str) -> None:
@@ -139,7 +146,7 @@ async def test_a_graceful_shutdown_waits_for_the_backup(group: Group) -> None:
     group.archive.at_step = at_step
     async with group.storage() as storage:
         await storage.call("init-vol", "v0", "w0")
-        await storage.call("full-bkp", "v0", wait=False)
+        await storage.call(kind, "v0", wait=False)
         await gate.reached.wait()
         await storage.call("shutdown", "graceful")
         gate.opened.set()
@@ -149,18 +156,22 @@ async def test_a_graceful_shutdown_waits_for_the_backup(group: Group) -> None:
         assert await storage.state() == "Target"
 
 
-async def test_a_backup_whose_end_cannot_be_saved_is_not_half_in_service(group: Group) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_backup_whose_end_cannot_be_saved_is_not_half_in_service(group: Group, kind: str) -> None:
     files = FaultyFiles()
     async with group.storage(QuickWorld(files)) as storage:
         await storage.call("init-vol", "v0", "w0")
         files.fails = lambda operation, path: operation == "save" and path.name == "state"
         with pytest.raises(Refused, match="No space left"):
-            await storage.call("full-bkp", "v0")
+            await storage.call(kind, "v0")
         assert await storage.state() == "SyncReady"
         assert not volume_of(storage).monitor.is_running
 
 
-async def test_a_transfer_that_outlives_a_failed_backup_ends_before_the_next_log_begins(group: Group) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_transfer_that_outlives_a_failed_backup_ends_before_the_next_log_begins(
+    group: Group, kind: str
+) -> None:
     sending = Gate()
 
     async def at_step(name: str) -> None:
@@ -173,17 +184,18 @@ async def test_a_transfer_that_outlives_a_failed_backup_ends_before_the_next_log
     async with group.storage() as storage:
         await storage.call("init-vol", "v0", "w0")
         with pytest.raises(Refused, match="failed"):
-            await storage.call("full-bkp", "v0")
+            await storage.call(kind, "v0")
         group.archive.at_step = None
         uuid = group.proxy.received[0].request.uuid
-        await storage.call("full-bkp", "v0")
+        await storage.call(kind, "v0")
         sending.opened.set()
         await group.wait_sent(storage)
         later = [received.request.uuid for received in group.proxy.received[1:]]
         assert uuid not in later
 
 
-async def test_an_overflow_during_the_backup_fails_it(group: Group) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_overflow_during_the_backup_fails_it(group: Group, kind: str) -> None:
     async def at_step(name: str) -> None:
         if name == "image":
             group.device.is_overflow = True
@@ -192,18 +204,19 @@ async def test_an_overflow_during_the_backup_fails_it(group: Group) -> None:
     async with group.storage() as storage:
         await storage.call("init-vol", "v0", "w0")
         with pytest.raises(Refused, match="overflow:v0"):
-            await storage.call("full-bkp", "v0")
+            await storage.call(kind, "v0")
         assert await storage.state() == "SyncReady"
         assert group.archive.backups == []
 
 
-async def test_a_backup_without_archive_says_so_and_changes_nothing(group: Group) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_backup_without_archive_says_so_and_changes_nothing(group: Group, kind: str) -> None:
     await group.archive.stop()
     uuid = group.device.super_sector.uuid
     async with group.storage() as storage:
         await storage.call("init-vol", "v0", "w0")
         with pytest.raises(Refused, match="cannot connect to"):
-            await storage.call("full-bkp", "v0")
+            await storage.call(kind, "v0")
         assert await storage.state() == "SyncReady"
     assert group.device.super_sector.uuid == uuid
 
@@ -214,3 +227,32 @@ async def test_progress_and_result_of_a_backup_are_kept(group: Group) -> None:
         assert "kind:full-bkp" in line
         assert "done:131072\ttotal:131072" in line
         assert "result:succeeded" in line
+
+
+async def test_a_hash_backup_sends_what_differs_and_goes_on_after_the_gids_of_the_archive(group: Group) -> None:
+    group.device.write(5, blocks(5))
+    async with group.storage() as storage:
+        await storage.call("init-vol", "v0", "w0")
+        await storage.call("hash-bkp", "v0", "4096")
+        assert await storage.state() == "Target"
+        group.device.write(9, blocks(9))
+        await group.wait_sent(storage)
+        assert storage.has_logged("dirty-hash-sync2:succeeded:v0")
+    (taken,) = group.archive.backups
+    assert taken.snapshot is not None and taken.snapshot.gid_begin == group.archive.latest.gid_end + 1
+    assert blocks(5, 3) in taken.packs and len(taken.packs) == 4096 + 2 * 4096
+    assert {received.request.uuid for received in group.proxy.received} == {taken.uuid}
+    first = group.proxy.received[0].diff
+    assert first.begin == Snapshot.clean(taken.snapshot.gid_begin) and not first.is_mergeable
+
+
+async def test_a_hash_backup_brings_a_volume_back_after_its_log_was_reset(group: Group) -> None:
+    async with group.target() as storage:
+        await storage.call("stop", "v0")
+        await storage.call("reset-vol", "v0")
+        with pytest.raises(Refused, match="bulk size"):
+            await storage.call("hash-bkp", "v0", "8M")
+        await storage.call("hash-bkp", "v0")
+        assert await storage.state() == "Target"
+        (line,) = [line for line in await storage.get("tasks", "v0") if "kind:hash-bkp" in line]
+        assert "done:131072\ttotal:131072" in line and "result:succeeded" in line

@@ -12,6 +12,8 @@ from walbd.archive.loading import load_volume
 from walbd.archive.options import ArchiveSettings
 from walbd.archive.queries import Queries
 from walbd.archive.receive_backup import receive_full_backup
+from walbd.archive.receive_hash_backup import receive_hash_backup
+from walbd.archive.receive_replication import receive_replication
 from walbd.archive.receive_wdiff import receive_wdiff
 from walbd.archive.scan import send_scan
 from walbd.archive.status import status_lines
@@ -20,7 +22,7 @@ from walbd.image.lvm.make import make_lvm_store
 from walbd.image.plain_files import PlainFileStore
 from walbd.image.store import ImageStore
 from walbd.model.error import InvalidArgument
-from walbd.net import full_backup, virtual_scan, wdiff_transfer
+from walbd.net import full_backup, hash_backup, replication, virtual_scan, wdiff_transfer
 from walbd.net.server import Handler
 from walbd.server.commands import Command, GetHandler
 from walbd.server.daemon import Daemon
@@ -35,7 +37,9 @@ class ArchiveDaemon(Daemon[ArchiveSettings, ArchiveVolume]):
     @cached_property
     def archive(self) -> Archive:
         """What the parts of this daemon share."""
-        return Archive(self.settings, self.runtime, self.works, self.volumes, self.make_store())
+        return Archive(
+            self.settings, self.runtime, self.works, self.volumes, self.make_store(), self.identity, self.timing
+        )
 
     def make_store(self) -> ImageStore:
         """Where the images are. Tests have others."""
@@ -65,6 +69,8 @@ class ArchiveDaemon(Daemon[ArchiveSettings, ArchiveVolume]):
     def data_conversations(self) -> Mapping[str, Handler]:
         return {
             full_backup.COMMAND: partial(receive_full_backup, self.archive),
+            hash_backup.COMMAND: partial(receive_hash_backup, self.archive),
             wdiff_transfer.COMMAND: partial(receive_wdiff, self.archive),
+            replication.COMMAND: partial(receive_replication, self.archive),
             virtual_scan.COMMAND: partial(send_scan, self.archive),
         }

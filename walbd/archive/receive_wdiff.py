@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-
 from walbd.archive.archive import Archive
+from walbd.archive.received_diff import ReceivedDiff
+from walbd.archive.resize import auto_resize
 from walbd.archive.states import ARCHIVED, FULL_SYNC, HASH_SYNC, START, STOPPED, WDIFF_RECV
 from walbd.archive.volume import ArchiveVolume
 from walbd.model.algebra import Relation, relation
@@ -19,8 +18,6 @@ from walbd.net.tasks import run_to_end
 from walbd.net.wdiff_transfer import COMMAND, Answer, WdiffReceiver, WdiffRequest
 from walbd.server.log import Log
 from walbd.server.tasks import Slots, Work
-from walbd.wdiff.pack_file import PackReceiver
-from walbd.world.files import NewFile
 
 _ANSWERS_OF_STATES = {
     STOPPED: Answer.STOPPED,
@@ -61,11 +58,8 @@ async def _judge(archive: Archive, volume: ArchiveVolume, request: WdiffRequest,
     if answer := _answer_of_state(volume):
         return answer
     size_lb = await volume.base_size_lb()
-    if size_lb < request.size_lb and archive.settings.auto_resize and _has_uuid(volume, request):
-        log.info(f"try to auto-resize:{volume.name}:{size_lb}:{request.size_lb}")
-        # A copy of the base that runs meanwhile is not disturbed: it has its size and sees the same blocks.
-        await run_to_end(archive.world, archive.store.grow_base, volume.name, request.size_lb)
-        size_lb = request.size_lb
+    if size_lb < request.size_lb and _has_uuid(volume, request):
+        size_lb = await auto_resize(archive, volume, size_lb, request.size_lb, log)
     if answer := _answer_of_state(volume):
         return answer
     if not _has_uuid(volume, request):
@@ -113,30 +107,8 @@ async def _receive(
     """Stores the diff under its name, durably; returns it with the size of its file."""
     world = archive.world
     with await world.run(volume.files.new_file) as new:
-        packs = _Packs(new, request.uuid, archive.settings.sync_interval_bytes)
+        received = ReceivedDiff(new, request.uuid, archive.settings.sync_interval_bytes)
         hooks = Hooks(work.set_done, work.is_cancelled)
-        await volume.unless_cancelled(receiver.receive_packs(packs.feed, hooks))
-        return await run_to_end(world, packs.finish, request.diff)
-
-
-class _Packs:
-    """The received file; blocks."""
-
-    def __init__(self, new: NewFile, uuid: bytes, sync_interval_bytes: int) -> None:
-        self._new = new
-        self._receiver = PackReceiver(new.fd, uuid)
-        self._sync_interval_bytes = sync_interval_bytes
-        self._unsynced_bytes = 0
-
-    def feed(self, data: memoryview) -> None:
-        self._receiver.feed(data)
-        self._unsynced_bytes += len(data)
-        if self._unsynced_bytes >= self._sync_interval_bytes:
-            os.fdatasync(self._new.fd)
-            self._unsynced_bytes = 0
-
-    def finish(self, diff: Diff) -> Diff:
-        """Gives the file its name; returns the diff with its size."""
-        size_bytes = self._receiver.finish()
-        self._new.commit(diff.file_name)
-        return dataclasses.replace(diff, size_bytes=size_bytes)
+        await volume.unless_cancelled(receiver.receive_packs(received.feed, hooks))
+        await run_to_end(world, received.complete)
+        return await run_to_end(world, received.commit, request.diff)

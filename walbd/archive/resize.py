@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from walbd.archive.archive import Archive
 from walbd.archive.states import RESIZE
+from walbd.archive.volume import ArchiveVolume
 from walbd.model.error import InvalidArgument
 from walbd.model.limits import check_volume_size_lb
 from walbd.net.tasks import run_to_end
+from walbd.server.log import Log
 from walbd.server.tasks import Slots
 
 
@@ -26,3 +28,13 @@ async def resize(archive: Archive, name: str, size_lb: int) -> None:
             async with volume.base_lock:
                 await run_to_end(archive.world, volume.store.grow_base, name, size_lb)
         archive.log.info(f"resize succeeded:{name}:{now_lb}:{size_lb}")
+
+
+async def auto_resize(archive: Archive, volume: ArchiveVolume, now_lb: int, wanted_lb: int, log: Log) -> int:
+    """With -autoresize the base image, now smaller, gets the size a peer tells of its volume. Returns its size then."""
+    if not archive.settings.auto_resize:
+        return now_lb
+    log.info(f"try to auto-resize:{volume.name}:{now_lb}:{wanted_lb}")
+    # A copy of the base that runs meanwhile is not disturbed: it has its size and sees the same blocks.
+    await run_to_end(archive.world, archive.store.grow_base, volume.name, wanted_lb)
+    return wanted_lb

@@ -42,11 +42,20 @@ class Scanned:
 
 @contextlib.asynccontextmanager
 async def scanned(archive: Archive, name: str, what: str, gid: int, size_lb: int) -> AsyncIterator[Scanned]:
-    """The image of a gid; size_lb 0 means all of it. Raises NotFound, BadState, InvalidArgument when the image is
-    smaller."""
+    """The image of a gid, for the command `what`; the rest is as with `open_image`."""
     volume = archive.volumes.get(name)
     volume.check(what)
-    content = volume.content
+    async with open_image(archive, volume, what, gid, size_lb) as scan:
+        yield scan
+
+
+@contextlib.asynccontextmanager
+async def open_image(
+    archive: Archive, volume: ArchiveVolume, what: str, gid: int, size_lb: int
+) -> AsyncIterator[Scanned]:
+    """The image of a gid, clean or dirty; size_lb 0 means all of it. What it is made of is chosen before anything is
+    awaited. Raises NotFound, BadState, InvalidArgument when the image is smaller."""
+    name, content = volume.name, volume.content
     diffs = to_scan(content.diffs, content.base, gid, archive.settings.max_open_scan)
     async with volume.reading(what, gid, diffs):
         base_lb = await volume.base_size_lb()

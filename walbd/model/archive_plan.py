@@ -33,6 +33,13 @@ def base_after_full_backup(gid_end: int, started_at: int) -> MetaState:
     return MetaState(Snapshot(0, gid_end), None, started_at)
 
 
+def gids_taken(diffs: DiffSet, latest: Snapshot) -> Snapshot:
+    """The latest snapshot, widened to the last gid that any diff has, also one behind a gap: gids that begin after it
+    can never be taken for those of an earlier log."""
+    last = max((max(diff.begin.gid_end, diff.end.gid_end) for diff in diffs), default=0)
+    return Snapshot(latest.gid_begin, max(latest.gid_end, last))
+
+
 def hash_backup_diff(latest: Snapshot, result: Snapshot, started_at: int) -> Diff:
     """The diff of a hash backup. A clean latest snapshot was restorable and must stay so, hence no mergeable flag then;
     nothing lies between the ends, hence no compared flag (K8)."""

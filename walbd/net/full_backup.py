@@ -1,30 +1,27 @@
 """Full backup, storage to archive (docs/protocol.md, "Full backup"; servers.md sections 3.8 and 5.7).
 
-    client: REQUEST                           server: ACCEPT | ERROR
-    client: LOG_UUID (of the new log)         server: ACK
-    client: DATA ..., END                     server: ACK when the image is durable
-    client: SNAPSHOT (the image's)            server: ACK when the volume is Archived
-
-What a DATA frame holds: walbd.net.image_chunk.
+The steps are those of walbd.net.backup; the image is DATA ..., END. What a DATA frame holds: walbd.net.image_chunk.
+ACCEPT tells where in the image to begin: not at 0 when the archive has a part of it from a backup that was cut, and the
+storage still has the whole log since that one began.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import ClassVar, Self
 
-from walbd.model.compression import CompressOpt
-from walbd.model.limits import LB_BYTES, check_bulk_bytes, check_volume_name, check_volume_size_lb
-from walbd.model.snapshot import Snapshot
-from walbd.model.timetext import check_timestamp
+from walbd.model.compression import CompressionType
+from walbd.model.error import ProtocolViolation
+from walbd.model.limits import LB_BYTES, check_range
+from walbd.model.uuid_text import NIL_UUID, UUID_BYTES
 from walbd.model.varint import Decoder, Encoder, Record
 from walbd.net import image_chunk
-from walbd.net.connection import Connection
+from walbd.net.backup import BackupReceiver, BackupRequest, BackupSender
 from walbd.net.frame import FrameType
-from walbd.net.image_chunk import ChunkReader, Compress, Decompress, ImageSink, ReadAt
-from walbd.net.request_fields import check_host_kind, check_uuid
+from walbd.net.image_chunk import ChunkReader, Decompress, ImageSink, ReadAt
 from walbd.net.stream import Hooks, acknowledged, receive_data, send_data
+from walbd.wdiff.codec import compressor
 
 COMMAND = "dirty-full-sync3"
 # Chunks compressed side by side, whatever `-sync-cmpr` asks for: each takes a buffer and a thread.
@@ -33,62 +30,43 @@ MAX_THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class FullBackupRequest(Record):
-    """What a storage wants to send. timestamp: its UNIX time now, which becomes that of the base image."""
+    """What a storage wants to send, and the uuid of the log that it would go on with; nil: none."""
 
-    host_kind: str
-    volume: str
-    size_lb: int
-    timestamp: int
-    bulk_bytes: int
-    compress: CompressOpt
-
-    def __post_init__(self) -> None:
-        check_host_kind(self.host_kind)
-        check_volume_name(self.volume)
-        check_volume_size_lb(self.size_lb)
-        check_timestamp(self.timestamp)
-        check_bulk_bytes(self.bulk_bytes)
+    backup: BackupRequest
+    resumable_uuid: bytes
 
     def write(self, out: Encoder) -> None:
-        out.string(self.host_kind).string(self.volume).varint(self.size_lb).varint(self.timestamp)
-        out.varint(self.bulk_bytes)
-        self.compress.write(out)
+        self.backup.write(out)
+        out.raw(self.resumable_uuid)
 
     @classmethod
     def read(cls, data: Decoder) -> Self:
-        kind, volume, size_lb, timestamp, bulk = (
-            data.string(),
-            data.string(),
-            data.varint(),
-            data.varint(),
-            data.varint(),
-        )
-        return data.build(cls, kind, volume, size_lb, timestamp, bulk, CompressOpt.read(data))
+        return data.build(cls, BackupRequest.read(data), data.raw(UUID_BYTES))
 
 
-class FullBackupSender:
-    """The storage's side; call the methods in their order."""
+class FullBackupSender(BackupSender):
+    """The storage's side."""
 
-    def __init__(self, connection: Connection, request: FullBackupRequest) -> None:
-        self._connection = connection
-        self._request = request
+    command: ClassVar[str] = COMMAND
 
-    async def ask(self) -> None:
-        """Sends the request; raises Refused with the archive's reason."""
+    async def ask(self) -> int:
         self._connection.start_heartbeats()
-        await self._connection.send(FrameType.REQUEST, self._request.encode())
-        await self._connection.recv(FrameType.ACCEPT)
+        request = FullBackupRequest(self._request, self.resumable_uuid)
+        await self._connection.send(FrameType.REQUEST, request.encode())
+        frame = await self._connection.recv(FrameType.ACCEPT)
+        begin = Decoder(bytes(frame.payload), f"acceptance of {self._connection}")
+        begin_lb = check_range("block to begin at", begin.varint(), 0, self._request.size_lb)
+        begin.finish()
+        if begin_lb and self.resumable_uuid == NIL_UUID:
+            raise ProtocolViolation(f"{self._connection} wants to go on with a log that was not offered")
+        self.begin_bytes = begin_lb * LB_BYTES
+        return 0
 
-    async def send_log_uuid(self, uuid: bytes) -> None:
-        """Tells the uuid the log has after its reset."""
-        await self._connection.send(FrameType.LOG_UUID, check_uuid(uuid))
-        await self._connection.recv(FrameType.ACK)
-
-    async def send_image(self, read_at: ReadAt, compress: Compress | None, hooks: Hooks | None = None) -> None:
-        """Sends the whole image; returns when the archive has it on disk. Progress counts bytes of the image. read_at
-        is called by several threads at a time."""
+    async def send_image(self, read_at: ReadAt, hooks: Hooks | None = None) -> None:
         request = self._request
-        fill = image_chunk.filler(request.size_lb * LB_BYTES, request.bulk_bytes, read_at, compress)
+        compress = compressor(request.compress)
+        size_bytes = request.size_lb * LB_BYTES
+        fill = image_chunk.filler(size_bytes, request.bulk_bytes, read_at, compress, self.begin_bytes)
         # Two at least: while one reads, the other looks for zeros and computes the checksum.
         threads = max(2, min(request.compress.threads, MAX_THREADS))
         buffers = [image_chunk.new_buffer(request.bulk_bytes) for _ in range(threads + 1)]
@@ -96,47 +74,32 @@ class FullBackupSender:
             await send_data(self._connection, ack, fill, buffers, hooks or Hooks())
             await self._connection.send(FrameType.END)
 
-    async def send_snapshot(self, snapshot: Snapshot) -> None:
-        """Tells which snapshot the image is; returns when the archive has recorded it."""
-        await self._connection.send(FrameType.SNAPSHOT, snapshot.encode())
-        await self._connection.recv(FrameType.ACK)
 
+class FullBackupReceiver(BackupReceiver):
+    """The archive's side."""
 
-class FullBackupReceiver:
-    """The archive's side; call the methods in their order, `confirm` after each of the three that receive."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def receive_request(self) -> FullBackupRequest:
-        """The storage's request. Refuse it by raising."""
+    async def receive_request(self) -> BackupRequest:
+        """The storage's request; `resumable_uuid` is known then. Refuse it by raising."""
         frame = await self._connection.recv(FrameType.REQUEST)
-        self._request = FullBackupRequest.decode(frame.payload, f"full backup request from {self._connection}")
-        return self._request
+        request = FullBackupRequest.decode(frame.payload, f"full backup request from {self._connection}")
+        self._request, self.resumable_uuid = request.backup, request.resumable_uuid
+        return request.backup
 
-    async def accept(self) -> None:
-        """Agrees."""
-        await self._connection.send(FrameType.ACCEPT)
+    @property
+    def compression(self) -> CompressionType:
+        """Of the bulks that come."""
+        return self._request.compress.type
 
-    async def receive_log_uuid(self) -> bytes:
-        """The uuid of the storage's new log."""
-        frame = await self._connection.recv(FrameType.LOG_UUID)
-        return check_uuid(bytes(frame.payload))
+    async def accept(self, begin_lb: int = 0) -> None:
+        """Agrees; the image is to come from begin_lb on."""
+        self._begin_bytes = begin_lb * LB_BYTES
+        await self._connection.send(FrameType.ACCEPT, Encoder().varint(begin_lb).bytes())
 
     async def receive_image(self, sink: ImageSink, decompress: Decompress | None, hooks: Hooks | None = None) -> None:
-        """Receives the whole image; `confirm` when it is durable. Raises what the sink raises, and Corrupted."""
+        """Receives the image to its end; `confirm` when it is durable. Raises what the sink raises, and Corrupted."""
         request = self._request
         what = f"image of {request.volume} from {self._connection}"
-        reader = ChunkReader(request.size_lb * LB_BYTES, request.bulk_bytes, decompress, what)
+        reader = ChunkReader(request.size_lb * LB_BYTES, request.bulk_bytes, decompress, what, self._begin_bytes)
 
         await receive_data(self._connection, partial(reader.feed, sink), hooks or Hooks())
         reader.finish()
-
-    async def receive_snapshot(self) -> Snapshot:
-        """The snapshot the image is; `confirm` when the volume is Archived."""
-        frame = await self._connection.recv(FrameType.SNAPSHOT)
-        return Snapshot.decode(frame.payload, f"snapshot from {self._connection}")
-
-    async def confirm(self) -> None:
-        """Tells the storage that what was received is durable."""
-        await self._connection.send(FrameType.ACK)

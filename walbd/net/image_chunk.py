@@ -91,13 +91,14 @@ def pack(buffer: DataBuffer, offset: int, length: int, bulk_bytes: int, compress
 
 
 def filler(
-    size_bytes: int, bulk_bytes: int, read_at: ReadAt, compress: Compress | None
+    size_bytes: int, bulk_bytes: int, read_at: ReadAt, compress: Compress | None, begin_bytes: int = 0
 ) -> Callable[[DataBuffer, int], int]:
-    """What makes the chunk of a number of an image of that size; returns its length, 0 behind the end (stream.Fill)."""
+    """What makes the chunk of a number, counted from begin_bytes on, of an image of that size; returns its length, 0
+    behind the end (stream.Fill)."""
     chunk = chunk_bytes(bulk_bytes)
 
     def fill(buffer: DataBuffer, number: int) -> int:
-        offset = number * chunk
+        offset = begin_bytes + number * chunk
         length = min(chunk, size_bytes - offset)
         if length <= 0:
             return 0
@@ -116,12 +117,14 @@ def is_zero(data: memoryview) -> bool:
 class ChunkReader:
     """Checks the chunks of one image as they come, in order and without gaps; everything wrong raises Corrupted."""
 
-    def __init__(self, size_bytes: int, bulk_bytes: int, decompress: Decompress | None, what: str) -> None:
+    def __init__(
+        self, size_bytes: int, bulk_bytes: int, decompress: Decompress | None, what: str, begin_bytes: int = 0
+    ) -> None:
         self._size_bytes = size_bytes
         self._bulk_bytes = bulk_bytes
         self._decompress = decompress
         self._what = what
-        self._position = 0
+        self._position = begin_bytes
 
     def finish(self) -> None:
         """Raises Corrupted when the image is not complete."""

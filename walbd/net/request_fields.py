@@ -6,6 +6,7 @@ from walbd.model.error import InvalidArgument
 from walbd.net.messages import PeerKind
 
 UUID_BYTES = 16
+HASH_KEY_BYTES = 32
 UINT32_MAX = 2**32 - 1
 _SERVERS = (PeerKind.STORAGE, PeerKind.PROXY, PeerKind.ARCHIVE)
 
@@ -23,3 +24,10 @@ def check_uuid(uuid: bytes) -> bytes:
     if len(uuid) != UUID_BYTES:
         raise InvalidArgument(f"uuid of {len(uuid)} bytes", f"it has {UUID_BYTES}")
     return uuid
+
+
+def check_hash_key(key: bytes) -> bytes:
+    """Returns the key of a hash exchange; raises InvalidArgument."""
+    if len(key) != HASH_KEY_BYTES:
+        raise InvalidArgument(f"hash key of {len(key)} bytes", f"it has {HASH_KEY_BYTES}")
+    return key

@@ -6,15 +6,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
-from walbd.model.error import Cancelled, PeerUnreachable, ProtocolViolation
+from walbd.model.error import Cancelled, PeerUnreachable, ProtocolViolation, Refused, WalbError
 from walbd.net.connection import Connection
 from walbd.net.data_buffer import DataBuffer, first_page
 from walbd.net.frame import Frame, FrameType
-from walbd.net.tasks import ended, wait_ended
+from walbd.net.tasks import ended, run_to_end, wait_ended
 
 # Python runs once per so many bytes.
 CHUNK_BYTES = 2 << 20
@@ -26,8 +27,10 @@ RECEIVE_BUFFERS = 4
 REASON_SEC = 1.0
 
 # Fills a buffer (in a thread) with the chunk of that number, counted from 0; returns the amount of work in it, 0 when
-# there is nothing more.
+# there is nothing more. A chunk with an empty payload is not sent.
 Fill = Callable[[DataBuffer, int], int]
+# Returns when what the chunk of that number needs is there.
+Ready = Callable[[int], Awaitable[None]]
 # Puts the next bytes of a stream into memory (in a thread) and returns how many, 0 at the end.
 Read = Callable[[memoryview], int]
 # Takes the payload of the next frame (in a thread) and returns the amount of work in it.
@@ -58,11 +61,11 @@ class Hooks:
 
 
 class Acknowledgement:
-    """The ACK that ends a stream, awaited from its beginning, so that an error of the receiver is seen at once."""
+    """What the receiver of a stream sends, awaited from the stream's beginning, so that its error is seen at once."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, receiving: Coroutine[Any, Any, Frame]) -> None:
         self._connection = connection
-        self.task = asyncio.ensure_future(connection.recv(FrameType.ACK))
+        self.task = asyncio.ensure_future(receiving)
 
     def check(self) -> None:
         """Raises the receiver's error, if there is one already; ProtocolViolation when it acknowledges too early."""
@@ -83,10 +86,12 @@ class Acknowledgement:
 
 
 @contextlib.asynccontextmanager
-async def acknowledged(connection: Connection) -> AsyncIterator[Acknowledgement]:
-    """Inside, the sender sends a stream and its END; leaving waits for the receiver's ACK. Raises
-    Refused with the receiver's reason wherever there is one."""
-    ack = Acknowledgement(connection)
+async def acknowledged(
+    connection: Connection, receiving: Coroutine[Any, Any, Frame] | None = None
+) -> AsyncIterator[Acknowledgement]:
+    """Inside, the sender sends a stream and its END; leaving waits for the receiver's ACK, or for what `receiving`
+    waits for where the receiver has more to send. Raises Refused with the receiver's reason wherever there is one."""
+    ack = Acknowledgement(connection, receiving or connection.recv(FrameType.ACK))
     try:
         yield ack
         await ack.task
@@ -106,13 +111,19 @@ async def send_data(
     fill: Fill,
     buffers: list[DataBuffer],
     hooks: Hooks,
+    ready: Ready | None = None,
 ) -> None:
     """Sends DATA frames until `fill` has nothing more. While one buffer is being sent all the others are being filled;
-    they are sent in the order of their numbers."""
+    they are sent in the order of their numbers. `ready` is awaited before each is filled."""
     numbers = count()
 
+    async def prepare(buffer: DataBuffer, number: int) -> tuple[DataBuffer, int]:
+        if ready:
+            await ready(number)
+        return await run_to_end(connection.world, _fill_and_seal, fill, buffer, number)
+
     def start(buffer: DataBuffer) -> asyncio.Task[tuple[DataBuffer, int]]:
-        return asyncio.create_task(connection.world.run(_fill_and_seal, fill, buffer, next(numbers)))
+        return asyncio.create_task(prepare(buffer, next(numbers)))
 
     spare = buffers[0]
     ahead = deque(start(buffer) for buffer in buffers[1:])
@@ -126,13 +137,16 @@ async def send_data(
             if not amount:
                 return
             ahead.append(start(spare))
-            await connection.write(buffer.frame)
+            if buffer.end > buffer.start:
+                await connection.write(buffer.frame)
             spare = buffer
             total += amount
             hooks.progress(total)
             if hooks.pace:
                 await ack.unless_done(hooks.pace(amount))
     finally:
+        for task in ahead:
+            task.cancel()
         await wait_ended(ahead)
 
 
@@ -226,6 +240,11 @@ async def receive_data(connection: Connection, consume: Consume, hooks: Hooks) -
                 await consumer.finish()
                 return frame
             await consumer.take(frame)
+    except (PeerUnreachable, Refused):
+        # What came before the cut counts: a resumable transfer goes on after it.
+        with contextlib.suppress(WalbError):
+            await consumer.finish()
+        raise
     finally:
         await consumer.abandon()
 

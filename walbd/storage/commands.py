@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from walbd.model.error import InvalidArgument, WalbError
 from walbd.model.limits import DEFAULT_BULK_BYTES
@@ -12,7 +13,7 @@ from walbd.net.control import ControlRequest
 from walbd.server.commands import Command, GetHandler, Lines
 from walbd.server.parameters import Parameters
 from walbd.server.stop_state import parse_stop_mode
-from walbd.storage.backup import full_backup
+from walbd.storage.backup import FULL, HASH, Kind, back_up
 from walbd.storage.context import Context
 from walbd.storage.states import MONITORED, TARGET
 from walbd.storage.volume import StorageVolume, init_volume
@@ -34,7 +35,8 @@ class StorageCommands:
             "start": Command(self._start, "start"),
             "stop": Command(self._stop, "stop"),
             "snapshot": Command(self._snapshot, "snapshot", logs_answer=True),
-            "full-bkp": Command(self._full_bkp),
+            "full-bkp": Command(partial(self._back_up, FULL)),
+            "hash-bkp": Command(partial(self._back_up, HASH)),
             "reset-vol": Command(self._reset_vol, "reset"),
             "kick": Command(self._kick),
             "set-full-scan-bps": Command(self._set_full_scan_bps, "set-full-scan-bps"),
@@ -96,11 +98,11 @@ class StorageCommands:
         Parameters(request.params, 1, 1).volume()
         return [str(await self._volume(request.params).snapshot())]
 
-    async def _full_bkp(self, request: ControlRequest) -> Lines:
+    async def _back_up(self, kind: Kind, request: ControlRequest) -> Lines:
         given = Parameters(request.params, 1, 2)
         given.volume()
         bulk_bytes = given.bulk_bytes(1, DEFAULT_BULK_BYTES)
-        await full_backup(self._volume(request.params), request, bulk_bytes)
+        await back_up(self._volume(request.params), kind, request, bulk_bytes)
         return None
 
     async def _reset_vol(self, request: ControlRequest) -> Lines:

@@ -60,7 +60,7 @@ def apply_wdiffs(
     of a few MiB, in whichever thread did one. Raises Cancelled; Corrupted naming the file; NotFound;
     StorageFailure; BadState when a record reaches behind the image. Whenever it ends early, applying the same files
     again completes the image. Blocks."""
-    inputs = open_inputs(paths)
+    inputs = open_inputs(paths, is_one_log=False)
     try:
         return _Applying(inputs, target_fd, size_lb, discard, cancelled, progress).run()
     finally:

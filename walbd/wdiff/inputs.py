@@ -30,16 +30,19 @@ def open_wdiff(path: Path) -> FileIO:
 class MergeInputs:
     """Open files of one merge, oldest first, and the core's merge over them (`handle`, `failure`).
 
-    uuid: that of the files; all-zero means unknown and fits every other."""
+    uuid: that of the newest file; all-zero means unknown and fits every other."""
 
-    def __init__(self, files: Sequence[FileIO], names: Sequence[str], max_io_lb: int = MAX_IO_LB) -> None:
+    def __init__(
+        self, files: Sequence[FileIO], names: Sequence[str], max_io_lb: int = MAX_IO_LB, *, is_one_log: bool = True
+    ) -> None:
         """Normal pieces have at most max_io_lb blocks (0: any number).
 
-        Raises Corrupted naming the file when a header is damaged or the uuids differ."""
+        Raises Corrupted naming the file when a header is damaged or, with is_one_log, the uuids differ."""
         self._files = list(files)
         self.names = list(names)
         self.failure = new_failure()
-        handle = lib.walb_wdiff_merge_new([file.fileno() for file in files], len(files), max_io_lb, self.failure)
+        fds = [file.fileno() for file in files]
+        handle = lib.walb_wdiff_merge_new(fds, len(fds), is_one_log, max_io_lb, self.failure)
         if not handle:
             self.close()
             raise self.error()

@@ -44,23 +44,25 @@ class PackStream:
         return n
 
 
-def open_inputs(paths: Sequence[Path], max_io_lb: int = MAX_IO_LB) -> MergeInputs:
-    """The merge of files, oldest first; normal records are cut to max_io_lb blocks (0: not).
+def open_inputs(paths: Sequence[Path], max_io_lb: int = MAX_IO_LB, *, is_one_log: bool = True) -> MergeInputs:
+    """The merge of files, oldest first; normal records are cut to max_io_lb blocks (0: not). Those of an archive's
+    volume may be of several logs: each backup begins a new one.
 
     Raises NotFound, StorageFailure, and Corrupted naming the file."""
     if len(paths) <= MAX_OPEN_INPUTS:
-        return MergeInputs([open_wdiff(path) for path in paths], [str(path) for path in paths], max_io_lb)
+        opened = [open_wdiff(path) for path in paths]
+        return MergeInputs(opened, [str(path) for path in paths], max_io_lb, is_one_log=is_one_log)
     files, names = [], []
     size = max(MAX_OPEN_INPUTS, -(-len(paths) // MAX_OPEN_INPUTS))
     for group in (paths[at : at + size] for at in range(0, len(paths), size)):
-        files.append(_stage(group, max_io_lb))
+        files.append(_stage(group, max_io_lb, is_one_log))
         names.append(f"merge of {group[0]} to {group[-1].name}")
-    return MergeInputs(files, names, max_io_lb)
+    return MergeInputs(files, names, max_io_lb, is_one_log=is_one_log)
 
 
-def _stage(paths: Sequence[Path], max_io_lb: int) -> FileIO:
+def _stage(paths: Sequence[Path], max_io_lb: int, is_one_log: bool) -> FileIO:
     """The merge as a temporary file that vanishes when it is closed."""
-    inputs = open_inputs(paths, max_io_lb)
+    inputs = open_inputs(paths, max_io_lb, is_one_log=is_one_log)
     try:
         with tempfile.TemporaryFile(dir=paths[0].parent, buffering=0) as file:
             write_sorted(inputs.handle, inputs.uuid, CompressOpt(), file.fileno(), inputs.error_of)

@@ -30,7 +30,7 @@ class VirtualImage:
 
         Raises NotFound, StorageFailure, and Corrupted naming the file."""
         check_range("image size in bytes", size_bytes, 0, MAX_VOLUME_SIZE_LB * LB_BYTES)
-        self._inputs = open_inputs(paths)
+        self._inputs = open_inputs(paths, is_one_log=False)
         failure = self._inputs.failure
         fd = -1 if base_fd is None else base_fd
         image = lib.walb_wdiff_virtual_new(self._inputs.handle, fd, fd >= 0 and _can_seek(fd), size_bytes, failure)
