@@ -54,7 +54,8 @@ COMMANDS = {
         "walbc -s a0 del-restored vol0 9",
     ),
     "del-cold": Explanation(
-        "On a thin pool a restore leaves a cold snapshot, from which later ones begin; without it they take longer.",
+        "A cold snapshot is a copy of a restored state in a thin pool: later restores begin with it, an apply makes\n"
+        "it the base image. It can be deleted at any time; 'get cold VOL' lists them.",
         "walbc -s a0 del-cold vol0 9",
     ),
     "start": Explanation(
