@@ -49,25 +49,17 @@ def replica_of(base: Path) -> Path:
     return base.with_name(f"{base.name}-replica")
 
 
-async def replicate(archive: RunningArchive) -> None:
+async def replicate(archive: RunningArchive, second: RunningArchive) -> None:
     """The base image, then what differs from a base that has moved on, then diffs."""
-    folder = replica_of(archive.base)
-    folder.mkdir()
-    async with running_archive(folder, node_id="a1") as second:
-        await second.call("init-vol", "v0")
-        await archive.call("replicate", "v0", "gid", "0", str(second.address))
-        await archive.call("apply", "v0", "2")
-        await archive.call("replicate", "v0", "size", "0", str(second.address))
+    await archive.call("replicate", "v0", "gid", "0", str(second.address))
+    await archive.call("apply", "v0", "2")
+    await archive.call("replicate", "v0", "size", "0", str(second.address))
 
 
-async def resync(archive: RunningArchive) -> None:
+async def resync(archive: RunningArchive, second: RunningArchive) -> None:
     """Over another history."""
-    folder = replica_of(archive.base)
-    folder.mkdir()
-    async with running_archive(folder, node_id="a1") as second:
-        await second.call("init-vol", "v0")
-        await second.full_backup(STALE_IMAGE)
-        await archive.call("replicate", "v0", "size", "0", str(second.address), "1", "1")
+    await second.full_backup(STALE_IMAGE)
+    await archive.call("replicate", "v0", "size", "0", str(second.address), "1", "1")
 
 
 async def receive(archive: RunningArchive) -> None:
@@ -118,9 +110,12 @@ SCENARIOS: dict[str, Callable[[RunningArchive], Awaitable[None]]] = {
     action.__name__: action
     for action in (
         *(init, full_backup, hash_backup, receive, restore, delete_restored, stop, start, clear, reset),
-        *(apply, merge, enable, resize, replicate, resync),
+        *(apply, merge, enable, resize),
     )
 }
+# With a second archive in the same process, which is killed as well.
+REPLICATING = {action.__name__: action for action in (replicate, resync)}
+NAMES = sorted([*SCENARIOS, *REPLICATING])
 
 
 def kill() -> None:
@@ -159,10 +154,20 @@ class Killer:
 async def _act(folder: Path, scenario: str, killer: Killer) -> None:
     # One diff is open at a time, so that apply and restore have several steps.
     async with running_archive(folder, max_open=1) as archive:
-        killer.is_armed = True
-        with contextlib.suppress(WalbError):
-            await SCENARIOS[scenario](archive)
-        killer.is_armed = False
+        if scenario in REPLICATING:
+            replica_of(folder).mkdir()
+            async with running_archive(replica_of(folder), node_id="a1") as second:
+                await second.call("init-vol", "v0")
+                await _armed(killer, REPLICATING[scenario](archive, second))
+        else:
+            await _armed(killer, SCENARIOS[scenario](archive))
+
+
+async def _armed(killer: Killer, action: Awaitable[None]) -> None:
+    killer.is_armed = True
+    with contextlib.suppress(WalbError):
+        await action
+    killer.is_armed = False
 
 
 def run_child(source: Path, folder: Path, scenario: str, fault: str, at: int) -> int:
