@@ -37,6 +37,7 @@ from walbd.model.error import (
 from walbd.net.backup import BackupRequest
 from walbd.net.connection import Connection, Timing
 from walbd.net.frame import FrameType
+from walbd.net.full_backup import FullBackupRequest
 from walbd.net.hash_backup import HashBackupRequest
 from walbd.net.request_fields import HASH_KEY_BYTES
 from walbd.net.server import Conversation, Server
@@ -281,7 +282,7 @@ async def test_a_bad_volume_name_on_the_wire_is_refused_in_every_conversation(ki
     class Raw(kind):  # type: ignore[valid-type, misc]
         async def talk(self, connection: Connection) -> None:
             good = {
-                FullBackup: BackupRequest("storage", "GOOD", 8, 0, 512, CompressOpt()),
+                FullBackup: FullBackupRequest(BackupRequest("storage", "GOOD", 8, 0, 512, CompressOpt()), UUID),
                 HashBackup: HashBackupRequest(
                     BackupRequest("storage", "GOOD", 8, 0, 512, CompressOpt()), bytes(HASH_KEY_BYTES)
                 ),

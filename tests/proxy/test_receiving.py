@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +12,7 @@ from tests.group_testing import FaultyFiles, Gate, QuickWorld, until
 from tests.proxy.proxy_testing import Surroundings, diff_of, names, queued, volume_of
 from tests.storage.storage_testing import blocks
 from walbd.model.error import PeerUnreachable, Refused
+from walbd.proxy.disk_space import Space
 from walbd.wdiff.reader import wdiff_header
 from walbd.world.files import Files
 
@@ -173,8 +173,7 @@ async def test_a_log_is_refused_where_it_cannot_be_taken(around: Surroundings, m
             await around.send(proxy, diff_of(0, 1), volume="v9")
         assert await proxy.get("vol") == ["v0"]
         with monkeypatch.context() as patch:
-            full = SimpleNamespace(f_bavail=100, f_frsize=4096)
-            patch.setattr("walbd.proxy.receive.os", SimpleNamespace(statvfs=lambda _: full))
+            patch.setattr("walbd.proxy.disk_space.space_of", lambda _: Space(400 << 10, 400 << 20))
             with pytest.raises(Refused, match="Not enough available disk space:0:1"):
                 await around.send(proxy, diff_of(0, 1))
         await proxy.call("stop", "v0")
@@ -189,8 +188,7 @@ async def test_space_for_the_transfers_at_work_is_reserved(
     async with around.started() as proxy:
         await around.add_archives(proxy, "v1")
         await proxy.call("start", "v1")
-        room = SimpleNamespace(f_bavail=600, f_frsize=1 << 20)
-        monkeypatch.setattr("walbd.proxy.receive.os", SimpleNamespace(statvfs=lambda _: room))
+        monkeypatch.setattr("walbd.proxy.disk_space.space_of", lambda _: Space(650 << 20, 1000 << 20))
         loop = asyncio.get_running_loop()
 
         def hold() -> None:

@@ -138,6 +138,10 @@ class FakeDevice:
         self.is_overflow = False
         self.tell()
 
+    async def resize(self, size_lb: int) -> None:
+        await self._check()
+        self.size_lb = size_lb or self.data_path.stat().st_size // LB
+
     def open_log(self) -> int:
         return os.open(self.log_path, os.O_RDONLY)
 

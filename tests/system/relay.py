@@ -1,4 +1,4 @@
-"""A TCP relay that breaks: it cuts, hangs or refuses connections when told to."""
+"""A TCP relay that breaks: it cuts, hangs, delays, damages or refuses connections when told to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 import threading
+import time
 from dataclasses import dataclass
 
 from demo.group import HOST
@@ -23,6 +24,7 @@ class Fault:
     is_upward: bool
     hangs: bool
     stays: bool
+    damages: bool = False
     has_struck: bool = False
 
 
@@ -33,6 +35,7 @@ class Relay:
         self.target_port = target_port
         self.passed = {True: 0, False: 0}
         self._fault: Fault | None = None
+        self._delay_sec = 0.0
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server((HOST, 0))
@@ -48,10 +51,18 @@ class Relay:
         """Forwards nothing any more after `count` bytes, but keeps connections open, until `heal`."""
         return self._arm(Fault(count, upward, True, True))
 
+    def damage_after(self, count: int, *, upward: bool = True) -> Fault:
+        """Inverts the bits of byte number `count` from now on; everything else passes."""
+        return self._arm(Fault(count, upward, False, False, damages=True))
+
+    def delay(self, sec: float) -> None:
+        """Each piece takes so much longer from now on, until `heal`."""
+        self._delay_sec = sec
+
     def heal(self) -> None:
         """Everything passes again; what hung is cut."""
         with self._lock:
-            was, self._fault = self._fault, None
+            was, self._fault, self._delay_sec = self._fault, None, 0.0
         if was and was.hangs:
             self._reset_all()
 
@@ -102,7 +113,11 @@ class Relay:
                     if not data:
                         open_ends.pop(source).shutdown(socket.SHUT_WR)
                         continue
+                    time.sleep(self._delay_sec)
                     allowed, verdict = self._judge(len(data), source is client)
+                    if verdict == "damage":
+                        data = data[:allowed] + bytes([data[allowed] ^ 0xFF]) + data[allowed + 1 :]
+                        allowed = len(data)
                     open_ends[source].sendall(data[:allowed])
                     if verdict == "cut":
                         reset(client)
@@ -126,6 +141,8 @@ class Relay:
             fault.has_struck = True
             if not fault.stays:
                 self._fault = None
+            if fault.damages:
+                return fault.after_bytes, "damage"
             return fault.after_bytes, "pass" if fault.hangs else "cut"
 
     def _reset_all(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from walbd.archive import debug
 from walbd.archive.apply import apply
 from walbd.archive.archive import Archive
+from walbd.archive.cold import delete_cold
 from walbd.archive.merge import MergeRange, merge
 from walbd.archive.replicate import Replication, replicate
 from walbd.archive.resize import resize
@@ -65,6 +66,10 @@ def command_table(archive: Archive) -> Mapping[str, Command]:
     async def del_restored(request: ControlRequest) -> None:
         given = Parameters(request.params, 2, 2)
         await delete_restored(archive, given.volume(), given.number(1))
+
+    async def del_cold(request: ControlRequest) -> None:
+        given = Parameters(request.params, 2, 2)
+        await delete_cold(archive, given.volume(), given.number(1))
 
     async def apply_diffs(request: ControlRequest) -> None:
         given = Parameters(request.params, 2, 2)
@@ -125,6 +130,7 @@ def command_table(archive: Archive) -> Mapping[str, Command]:
         "stop": Command(stop, "stop"),
         "restore": Command(restore_snapshot),
         "del-restored": Command(del_restored, "del-restored"),
+        "del-cold": Command(del_cold, "del-cold"),
         "apply": Command(apply_diffs),
         "merge": Command(merge_diffs),
         "enable-snapshot": Command(enable_snapshot),

@@ -1,24 +1,29 @@
 """Full backup as its archive sees it (servers.md sections 5.7 and 8.3).
 
 The base image is written while the volume is in FullSync. Whatever ends the backup before its last step leaves the
-volume in SyncReady with an image that the next backup empties.
+volume in SyncReady with an image that the next backup empties, or completes: what was durable of it is remembered with
+the uuid of the log that goes on since. Whatever changes behind that place in the meantime is in that log.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from walbd.archive.archive import Archive
 from walbd.archive.states import ARCHIVED, FULL_SYNC, WITH_IMAGE
 from walbd.archive.volume import ArchiveVolume
 from walbd.archive.volume_commands import erase_history
+from walbd.archive.volume_files import FullBackupState
 from walbd.model.compression import CompressionType
-from walbd.model.error import BadState, Refused, StorageFailure
+from walbd.model.error import BadState, Corrupted, Refused, StorageFailure, WalbError
 from walbd.model.limits import LB_BYTES
 from walbd.model.snapshot import Snapshot
 from walbd.model.state import MetaState
-from walbd.model.uuid_text import UUID_BYTES
+from walbd.model.uuid_text import NIL_UUID, UUID_BYTES
 from walbd.net.backup import BackupRequest
 from walbd.net.connection import Connection
 from walbd.net.full_backup import COMMAND, FullBackupReceiver
@@ -33,13 +38,18 @@ _ZEROS = bytes(1 << 20)
 
 
 class BaseImageSink:
-    """Writes to the base image and syncs it every `sync_interval_bytes`, so that the last sync is short. Blocks."""
+    """Writes to the base image, in order, and syncs it every `sync_interval_bytes`, so that the last sync is short;
+    `on_sync` is told up to which byte all is durable. Blocks."""
 
-    def __init__(self, fd: int, sync_interval_bytes: int, reads_zero: bool) -> None:
+    def __init__(
+        self, fd: int, sync_interval_bytes: int, reads_zero: bool, on_sync: Callable[[int], object] = lambda _: None
+    ) -> None:
         self._fd = fd
         self._sync_interval_bytes = sync_interval_bytes
         self._reads_zero = reads_zero
+        self._on_sync = on_sync
         self._unsynced_bytes = 0
+        self._position = 0
 
     def write(self, offset: int, data: memoryview | bytes) -> None:
         """Raises StorageFailure."""
@@ -49,6 +59,7 @@ class BaseImageSink:
                 count = os.pwrite(self._fd, rest, offset)
                 rest, offset = rest[count:], offset + count
                 self._unsynced_bytes += count
+            self._position = offset
             if self._unsynced_bytes >= self._sync_interval_bytes:
                 self.sync()
         except OSError as error:
@@ -60,11 +71,13 @@ class BaseImageSink:
             count = min(length, len(_ZEROS))
             self.write(offset, memoryview(_ZEROS)[:count])
             offset, length = offset + count, length - count
+        self._position = offset + length
 
     def sync(self) -> None:
         """Makes durable what was written."""
         os.fsync(self._fd)
         self._unsynced_bytes = 0
+        self._on_sync(self._position)
 
 
 async def receive_full_backup(archive: Archive, connection: Connection) -> None:
@@ -84,10 +97,10 @@ async def receive_full_backup(archive: Archive, connection: Connection) -> None:
     ):
         begin_sec = archive.world.monotonic()
         async with volume.base_lock:
-            await run_to_end(archive.world, _prepare, volume, request.size_lb)
+            part = await run_to_end(archive.world, _prepare, volume, request, receiver.resumable_uuid)
             log.info(f"{COMMAND}:started:{volume.name}:{request.size_lb}:{request.bulk_bytes // LB_BYTES}")
-            uuid, snapshot = await volume.unless_cancelled(_converse(archive, volume, receiver, request, work))
-            base = MetaState(snapshot, None, request.timestamp)
+            uuid, snapshot = await volume.unless_cancelled(_converse(archive, volume, receiver, part, work))
+            base = MetaState(snapshot, None, part.timestamp)
             archive_uuid = archive.world.random_bytes(UUID_BYTES)
             await run_to_end(archive.world, _store, volume, base, archive_uuid, uuid)
         volume.content.begin_history(base, archive_uuid, uuid)
@@ -110,25 +123,39 @@ def _check_can_begin(volume: ArchiveVolume) -> None:
 
 
 async def _converse(
-    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: BackupRequest, work: Work
+    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, part: FullBackupState, work: Work
 ) -> tuple[bytes, Snapshot]:
     """Receives the image and makes it durable; returns the log's new uuid and the snapshot the image is."""
-    await receiver.accept()
+    await receiver.accept(part.progress_lb)
     uuid = await receiver.receive_log_uuid()
+    if part.progress_lb and uuid != part.uuid:
+        raise BadState(f"log was reset before the backup went on:{volume.name}", "repeat the backup")
     await receiver.confirm()
-    await _receive_image(archive, volume, receiver, request, work)
+    await _receive_image(archive, volume, receiver, replace(part, uuid=uuid), work)
     await receiver.confirm()
     return uuid, await receiver.receive_snapshot()
 
 
 async def _receive_image(
-    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, request: BackupRequest, work: Work
+    archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, part: FullBackupState, work: Work
 ) -> None:
+    tell = volume.telling_progress(work)
+
+    def on_sync(end_bytes: int) -> None:
+        if end_bytes > part.progress_lb * LB_BYTES:
+            volume.files.save_full_backup_state(replace(part, progress_lb=end_bytes // LB_BYTES))
+
     fd = await archive.world.run(volume.store.open_base, volume.name)
     try:
-        sink = BaseImageSink(fd, archive.settings.sync_interval_bytes, volume.store.abilities.new_base_reads_zero)
-        hooks = Hooks(volume.telling_progress(work), work.is_cancelled)
-        await receiver.receive_image(sink, decompressor(request.compress.type), hooks)
+        reads_zero = volume.store.abilities.new_base_reads_zero and not part.progress_lb
+        sink = BaseImageSink(fd, archive.settings.sync_interval_bytes, reads_zero, on_sync)
+        hooks = Hooks(lambda count: tell(part.progress_lb * LB_BYTES + count), work.is_cancelled)
+        try:
+            await receiver.receive_image(sink, decompressor(receiver.compression), hooks)
+        except WalbError:
+            with suppress(WalbError, OSError):
+                await run_to_end(archive.world, sink.sync)
+            raise
         work.phase = "sync"
         await run_to_end(archive.world, sink.sync)
     finally:
@@ -140,10 +167,18 @@ def decompressor(kind: CompressionType) -> Decompress | None:
     return None if kind is CompressionType.NONE else partial(decompress, kind)
 
 
-def _prepare(volume: ArchiveVolume, size_lb: int) -> None:
-    """Blocks. What an interrupted backup or clear-vol left must not become part of the new history."""
+def _prepare(volume: ArchiveVolume, request: BackupRequest, resumable_uuid: bytes) -> FullBackupState:
+    """What is there of the image already, which the storage can complete; else makes an empty one. What else an
+    interrupted backup or clear-vol left must not become part of the new history. Blocks."""
+    with suppress(Corrupted):
+        part = volume.files.load_full_backup_state()
+        if part and (part.uuid, part.size_lb) == (resumable_uuid, request.size_lb):
+            found_lb = volume.store.base_size_lb(volume.name)
+            if found_lb is not None and part.progress_lb <= part.size_lb <= found_lb:
+                return part
     erase_history(volume)
-    volume.store.create_base(volume.name, size_lb)
+    volume.store.create_base(volume.name, request.size_lb)
+    return FullBackupState(NIL_UUID, request.size_lb, request.timestamp, 0)
 
 
 def _store(volume: ArchiveVolume, base: MetaState, archive_uuid: bytes, uuid: bytes) -> None:
@@ -152,3 +187,4 @@ def _store(volume: ArchiveVolume, base: MetaState, archive_uuid: bytes, uuid: by
     volume.files.save_archive_uuid(archive_uuid)
     volume.files.save_uuid(uuid)
     volume.files.save_state(ARCHIVED)
+    volume.files.remove_full_backup_state()

@@ -17,7 +17,7 @@ from walbd.model.diff import Diff
 from walbd.model.error import StorageFailure
 from walbd.model.state import NO_BASE, MetaState
 from walbd.model.timetext import pretty
-from walbd.model.uuid_text import NIL_UUID
+from walbd.model.uuid_text import NIL_UUID, UUID_BYTES
 from walbd.model.varint import Decoder, Encoder, Record
 from walbd.server.state_machine import CLEAR
 from walbd.server.volume_files import VolumeFolder, create_folder, remove_folder
@@ -28,9 +28,11 @@ UUID = "uuid"
 ARCHIVE_UUID = "archive_uuid"
 BASE = "base"
 FULL_REPL_STATE = "full_repl_state"
+FULL_BACKUP_STATE = "full_backup_state"
 WDIFF_SUFFIX = ".wdiff"
 STORED_STATES = STATES.static - {CLEAR}
 _COLD = re.compile(r"[0-9]+\.cold")
+_CANONICAL_COLD = re.compile(r"(0|[1-9][0-9]{0,19})\.cold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,24 @@ class FullReplState(Record):
         return cls(MetaState.read(data), data.varint(), data.varint())
 
 
+@dataclass(frozen=True, slots=True)
+class FullBackupState(Record):
+    """How far a full backup came that was cut: of the log `uuid`, begun at `timestamp`. A file of ours; the reference
+    ignores it and starts over."""
+
+    uuid: bytes
+    size_lb: int
+    timestamp: int
+    progress_lb: int
+
+    def write(self, out: Encoder) -> None:
+        out.raw(self.uuid).varint(self.size_lb).varint(self.timestamp).varint(self.progress_lb)
+
+    @classmethod
+    def read(cls, data: Decoder) -> Self:
+        return cls(data.raw(UUID_BYTES), data.varint(), data.varint(), data.varint())
+
+
 class VolumeFiles:
     """The files of one volume."""
 
@@ -71,7 +91,7 @@ class VolumeFiles:
         self.save_state(SYNC_READY)
         self.remove_wdiffs(name for name, _ in self.wdiffs())
         for name in self._names():
-            if name == FULL_REPL_STATE or _COLD.fullmatch(name):
+            if name in (FULL_REPL_STATE, FULL_BACKUP_STATE) or _COLD.fullmatch(name):
                 self._folder.remove(name)
         self.sweep_temporary()
 
@@ -115,6 +135,17 @@ class VolumeFiles:
         exists = self._folder.exists(FULL_REPL_STATE)
         return self._folder.load_record(FULL_REPL_STATE, FullReplState) if exists else None
 
+    def load_full_backup_state(self) -> FullBackupState | None:
+        exists = self._folder.exists(FULL_BACKUP_STATE)
+        return self._folder.load_record(FULL_BACKUP_STATE, FullBackupState) if exists else None
+
+    def save_full_backup_state(self, state: FullBackupState) -> None:
+        """What the image holds up to there is durable."""
+        self._folder.save_record(FULL_BACKUP_STATE, state)
+
+    def remove_full_backup_state(self) -> None:
+        self._folder.remove(FULL_BACKUP_STATE)
+
     def save_full_repl_state(self, state: FullReplState) -> None:
         """How far a full replication has come."""
         self._folder.save_record(FULL_REPL_STATE, state)
@@ -122,6 +153,22 @@ class VolumeFiles:
     def remove_full_repl_state(self) -> None:
         """The full replication is complete."""
         self._folder.remove(FULL_REPL_STATE)
+
+    def cold_gids(self) -> list[int]:
+        """The cold images that have a file with their time; other names are left alone (snapshot-model.md W15)."""
+        return [int(match[1]) for match in map(_CANONICAL_COLD.fullmatch, self._names()) if match]
+
+    def load_cold_time(self, gid: int) -> int:
+        """UNIX seconds."""
+        return self._folder.load_u64(_cold_file(gid))
+
+    def save_cold_time(self, gid: int, timestamp: int) -> None:
+        """Makes a cold image one that counts."""
+        self._folder.save_u64(_cold_file(gid), timestamp)
+
+    def remove_cold_time(self, gid: int) -> None:
+        """A missing one is fine."""
+        self._folder.remove(_cold_file(gid))
 
     def new_file(self) -> NewFile:
         """A file in the volume's folder that gets its name when it is complete."""
@@ -164,6 +211,10 @@ class VolumeFiles:
             return os.listdir(self.path)
         except OSError as error:
             raise StorageFailure(f"cannot list {self.path}: {error.strerror}") from error
+
+
+def _cold_file(gid: int) -> str:
+    return f"{gid}.cold"
 
 
 def _fill(folder: VolumeFolder) -> None:

@@ -16,6 +16,7 @@ from walbd.model.compression import CompressOpt
 from walbd.model.limits import check_bulk_bytes, check_volume_name, check_volume_size_lb
 from walbd.model.snapshot import Snapshot
 from walbd.model.timetext import check_timestamp
+from walbd.model.uuid_text import NIL_UUID
 from walbd.model.varint import Decoder, Encoder, Record
 from walbd.net.connection import Connection
 from walbd.net.frame import FrameType
@@ -67,6 +68,10 @@ class BackupSender(ABC):
     def __init__(self, connection: Connection, request: BackupRequest) -> None:
         self._connection = connection
         self._request = request
+        self.resumable_uuid = NIL_UUID
+        """To be set before `ask` when the log since a backup that was cut is complete: its uuid."""
+        self.begin_bytes = 0
+        """Known after `ask`: where the image begins that is still to be sent. 0: the log must be reset first."""
 
     @abstractmethod
     async def ask(self) -> int:

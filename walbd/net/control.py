@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 
 from walbd.model.address import Address
@@ -114,6 +115,6 @@ async def call(
             frame = await connection.recv(*reader.expected())
             reply = reader.take(frame)
             if isinstance(reply, Outcome):
-                return reply
+                return dataclasses.replace(reply, server_id=connection.peer_id)
             if reply and on_progress:
                 on_progress(reply)

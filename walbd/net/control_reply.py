@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from walbd.net.frame import Frame, FrameType
 from walbd.net.messages import Progress, Result
@@ -11,10 +11,11 @@ from walbd.net.messages import Progress, Result
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`is_done`: the command has been carried out; else it was only accepted and goes on. `strings`: what was told when
-    it was accepted, then what it answered."""
+    it was accepted, then what it answered. `server_id`: who answered."""
 
     is_done: bool
     strings: list[str]
+    server_id: str = field(default="", compare=False)
 
 
 class ReplyReader:

@@ -91,14 +91,14 @@ def pack(buffer: DataBuffer, offset: int, length: int, bulk_bytes: int, compress
 
 
 def filler(
-    size_bytes: int, bulk_bytes: int, read_at: ReadAt, compress: Compress | None, start: int = 0
+    size_bytes: int, bulk_bytes: int, read_at: ReadAt, compress: Compress | None, begin_bytes: int = 0
 ) -> Callable[[DataBuffer, int], int]:
-    """What makes the chunk of a number of an image of that size, counted from byte `start` on; returns its length, 0
+    """What makes the chunk of a number, counted from begin_bytes on, of an image of that size; returns its length, 0
     behind the end (stream.Fill)."""
     chunk = chunk_bytes(bulk_bytes)
 
     def fill(buffer: DataBuffer, number: int) -> int:
-        offset = start + number * chunk
+        offset = begin_bytes + number * chunk
         length = min(chunk, size_bytes - offset)
         if length <= 0:
             return 0
@@ -118,14 +118,13 @@ class ChunkReader:
     """Checks the chunks of one image as they come, in order and without gaps; everything wrong raises Corrupted."""
 
     def __init__(
-        self, size_bytes: int, bulk_bytes: int, decompress: Decompress | None, what: str, start: int = 0
+        self, size_bytes: int, bulk_bytes: int, decompress: Decompress | None, what: str, begin_bytes: int = 0
     ) -> None:
-        """The image comes from byte `start` on."""
         self._size_bytes = size_bytes
         self._bulk_bytes = bulk_bytes
         self._decompress = decompress
         self._what = what
-        self._position = start
+        self._position = begin_bytes
 
     def finish(self) -> None:
         """Raises Corrupted when the image is not complete."""

@@ -8,7 +8,7 @@ from walbd.model.address import Address
 from walbd.model.archive_info import ArchiveInfo
 from walbd.model.compression import CompressOpt
 from walbd.model.error import InvalidArgument, NotFound
-from walbd.model.limits import check_archive_name
+from walbd.model.limits import LB_BYTES, check_archive_name, check_volume_size_lb
 from walbd.model.selection import newest
 from walbd.model.timetext import pretty
 from walbd.net.control import ControlRequest
@@ -36,11 +36,13 @@ class ProxyCommands:
             "start": Command(self._start, "start"),
             "stop": Command(self._stop, "stop"),
             "kick": Command(self._kick, "kick"),
+            "resize": Command(self._resize, "resize"),
         }
 
     def get_targets(self) -> Mapping[str, GetHandler]:
         """By name."""
         return {
+            "disk-space": self._get_disk_space,
             "is-wdiff-send-error": self._get_is_wdiff_send_error,
             "proxy-diff": self._get_proxy_diff,
             "latest-snap": self._get_latest_snap,
@@ -119,8 +121,20 @@ class ProxyCommands:
                     self._kick_volume(volume, "")
         return None
 
+    async def _resize(self, request: ControlRequest) -> Lines:
+        """Sets the size that archives are told; a test aid: a storage that is larger raises it anyhow."""
+        given = Parameters(request.params, 2, 2)
+        volume = self._volume(given.volume())
+        volume.check("resize")
+        await volume.set_size(check_volume_size_lb(given.size_bytes(1) // LB_BYTES))
+        return None
+
     def _kick_volume(self, volume: ProxyVolume, archive: str) -> None:
         volume.retry_now([volume.queue(archive)] if archive else list(volume.queues.values()))
+
+    async def _get_disk_space(self, params: list[str]) -> Sequence[str]:
+        Parameters(params, 0, 0)
+        return [(await self._context.disk_space.look()).line()]
 
     async def _get_is_wdiff_send_error(self, params: list[str]) -> Sequence[str]:
         given = Parameters(params, 2, 2)

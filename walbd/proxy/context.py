@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from walbd.net.connection import Timing
 from walbd.net.handshake import Identity
 from walbd.proxy.archives import LostArchives
+from walbd.proxy.disk_space import DiskSpace
 from walbd.proxy.options import ProxySettings
 from walbd.server.background import BackgroundQueue
 from walbd.server.runtime import Runtime
@@ -39,3 +40,4 @@ class Context:
     works: WorkTable
     queue: BackgroundQueue[SendKey]
     lost_archives: LostArchives
+    disk_space: DiskSpace

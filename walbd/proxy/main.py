@@ -14,6 +14,7 @@ from walbd.net.wlog_transfer import COMMAND as WLOG_TRANSFER
 from walbd.proxy.archives import LostArchives
 from walbd.proxy.commands import ProxyCommands
 from walbd.proxy.context import Context, SendKey
+from walbd.proxy.disk_space import DiskSpace
 from walbd.proxy.options import ProxySettings
 from walbd.proxy.receive import serve_wlog_transfer
 from walbd.proxy.sending import run_task
@@ -30,7 +31,7 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
     """Turns logs into wdiffs and forwards them to every archive."""
 
     kind = "proxy"
-    _archive_checks: asyncio.Task[None] | None = None
+    _watching: Sequence[asyncio.Task[None]] = ()
 
     @cached_property
     def context(self) -> Context:
@@ -49,6 +50,7 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
             self.works,
             queue,
             LostArchives(runtime, self.identity, self._on_archive_return),
+            DiskSpace(runtime, self.base_dir),
         )
 
     def _on_archive_return(self, address: Address) -> None:
@@ -71,11 +73,14 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
             if volume.state == STARTED:
                 volume.push_tasks()
         self.context.queue.start()
-        self._archive_checks = asyncio.create_task(self.context.lost_archives.run())
+        self._watching = [
+            asyncio.create_task(self.context.lost_archives.run()),
+            asyncio.create_task(self.context.disk_space.run()),
+        ]
 
     async def end_service(self) -> None:
-        if self._archive_checks:
-            self._archive_checks.cancel()
+        for task in self._watching:
+            task.cancel()
         await self.context.queue.close()
 
     def command_table(self) -> Mapping[str, Command]:
@@ -85,7 +90,7 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
         return ProxyCommands(self.context).get_targets()
 
     async def status(self, params: list[str]) -> Sequence[str]:
-        return volume_status(self.context, params[0]) if params else global_status(self.context)
+        return volume_status(self.context, params[0]) if params else await global_status(self.context)
 
     def data_conversations(self) -> Mapping[str, Handler]:
         async def receive(connection: Connection) -> None:

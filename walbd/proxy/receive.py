@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from walbd.model.diff import Diff
-from walbd.model.error import BadState, Corrupted, StorageFailure, WalbError
+from walbd.model.error import Corrupted, WalbError
 from walbd.net.connection import Connection
 from walbd.net.stream import Hooks
 from walbd.net.tasks import run_to_end
@@ -19,7 +17,6 @@ from walbd.wdiff.indexed import LogToIndexedWdiff
 from walbd.world.files import NewFile
 
 KIND = "wlog-transfer"
-MIB_BYTES = 1 << 20
 
 
 async def serve_wlog_transfer(context: Context, connection: Connection) -> None:
@@ -35,7 +32,7 @@ async def serve_wlog_transfer(context: Context, connection: Connection) -> None:
         context.works.begin(KIND, volume.name, Slots.RECEIVE, volume.is_cancelled, request.max_log_bytes) as work,
         volume.machine.begin(WLOG_RECV) as change,
     ):
-        await world.run(check_space, volume, _bytes_to_come(context))
+        await context.disk_space.check_room(_bytes_to_come(context))
         await receiver.accept()
         new = await run_to_end(world, volume.folder.files.new_file, volume.received.path)
         try:
@@ -81,20 +78,6 @@ def _commit(volume: ProxyVolume, new: NewFile, diff: Diff) -> None:
 def _bytes_to_come(context: Context) -> int:
     """What the transfers that run may still bring."""
     return sum(max(0, work.total - work.done) for work in context.works.running() if work.kind == KIND)
-
-
-def check_space(volume: ProxyVolume, needed_bytes: int) -> None:
-    """Refuses a log that the file system may have no room for; the storage then asks its next proxy. Blocks."""
-    try:
-        stat = os.statvfs(volume.folder.path)
-    except OSError as error:
-        raise StorageFailure(f"cannot examine {volume.folder.path}: {error.strerror}") from error
-    available_mib = stat.f_bavail * stat.f_frsize // MIB_BYTES
-    needed_mib = needed_bytes // MIB_BYTES + 1
-    if available_mib < needed_mib:
-        raise BadState(
-            f"Not enough available disk space:{available_mib}:{needed_mib}", f"make room in {volume.folder.path}"
-        )
 
 
 def _finish(volume: ProxyVolume, converter: LogToIndexedWdiff, end: WlogEnd) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from walbd.model.algebra import merge_all
 from walbd.model.diff import Diff
-from walbd.model.error import BadState, NotFound, PeerUnreachable, Refused, WalbError
+from walbd.model.error import BadState, Corrupted, NotFound, PeerUnreachable, Refused, WalbError
 from walbd.model.selection import to_send
 from walbd.net.client import connect
 from walbd.net.messages import PeerKind
@@ -47,6 +47,11 @@ async def run_task(context: Context, key: SendKey) -> Outcome:
         try:
             return await _send_next(volume, queue)
         except WalbError as error:
+            if isinstance(error, Corrupted) and not error.hint:
+                error.hint = (
+                    f"stop {volume.name}, remove that file from {queue.folder.path}, start it again; "
+                    "then a hash backup brings the archive up to date"
+                )
             queue.trouble = str(error)
             raise
 
@@ -74,7 +79,9 @@ async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
             volume.runtime.log.info("transferWdiffIfNecessary", answer, volume.name, merged)
         async with queue.files_lock:
             await run_to_end(runtime.world, queue.folder.unlink_files, queue.folder.forget_sent(diffs))
-        queue.refused_since, queue.trouble = None, ""
+        # Dropped because the log has begun anew since, or because this is not the archive of that log: worth a word.
+        queue.trouble = f"{answer}:{merged}" if answer is Answer.DIFFERENT_UUID else ""
+        queue.refused_since = None
         return Again()
     queue.trouble = str(answer)
     return _after_refusal(volume, queue, answer, merged)

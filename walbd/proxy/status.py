@@ -12,7 +12,7 @@ from walbd.proxy.volume import ProxyVolume
 from walbd.server.state_machine import CLEAR
 
 
-def global_status(context: Context) -> list[str]:
+async def global_status(context: Context) -> list[str]:
     """The whole server."""
     settings = context.settings
     queued = context.queue.queued()
@@ -29,6 +29,7 @@ def global_status(context: Context) -> list[str]:
         f"maxBackgroundTasks {settings.max_background}",
         f"socketTimeout {settings.timeout_sec}",
         f"keepAlive {settings.keep_alive_text()}",
+        f"diskSpace {(await context.disk_space.look()).status_text()}",
         f"-----TaskQueue {len(queued)}-----",
     ]
     lines += [f"volume {key.volume} archive {key.archive} timeDiffMs {due_ms}" for key, due_ms in queued]

@@ -209,8 +209,12 @@ class ProxyVolume(Volume):
         """Remembers that the storage's device is larger than known."""
         if size_lb > self.size_lb:
             self.runtime.log.info("detect volume grow", self.name, self.size_lb, size_lb)
-            await self.runtime.world.run(volume_files.save_size_lb, self.folder, size_lb)
-            self.size_lb = size_lb
+            await self.set_size(size_lb)
+
+    async def set_size(self, size_lb: int) -> None:
+        """Makes the size that archives are told durable."""
+        await self.runtime.world.run(volume_files.save_size_lb, self.folder, size_lb)
+        self.size_lb = size_lb
 
     def is_empty(self) -> bool:
         return not any(len(queue.folder.diffs) for queue in self.queues.values())

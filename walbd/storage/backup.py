@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from walbd.model.error import BadState, Refused, StorageFailure
 from walbd.model.limits import LB_BYTES
 from walbd.model.snapshot import Snapshot
+from walbd.model.uuid_text import NIL_UUID
 from walbd.net.backup import BackupRequest, BackupSender
 from walbd.net.client import connect
 from walbd.net.connection import Connection
@@ -39,7 +40,8 @@ HASH = Kind("hash-bkp", HASH_SYNC, HashBackupSender)
 
 async def back_up(volume: StorageVolume, kind: Kind, request: ControlRequest, bulk_bytes: int) -> None:
     """SyncReady -> FullSync or HashSync -> Stopped -> Target. Accepts the request when the archive has accepted. Any
-    failure leaves the volume in SyncReady; the log was reset then, and the next backup resets it again."""
+    failure leaves the volume in SyncReady; the log was reset then. The next full backup goes on where one was cut, as
+    long as no log was lost since; every other backup resets the log again."""
     context = volume.context
     volume.check(kind.word)
     try:
@@ -75,10 +77,21 @@ async def _converse(volume: StorageVolume, kind: Kind, request: ControlRequest, 
             context.settings.sync_compress,
         )
         sender = kind.sender(connection, backup)
+        sender.resumable_uuid = await _resumable_uuid(volume)
         gid_begin = await _ask(sender, connection)
         await request.accept()
         await _run(volume, sender, backup, gid_begin, work, request)
         return connection.peer_id
+
+
+async def _resumable_uuid(volume: StorageVolume) -> bytes:
+    """The uuid of the log if all of it since its reset is here or with a proxy: a full backup that was cut may go on.
+    Nil otherwise."""
+    try:
+        info, _ = await volume.check_log()
+    except BadState:
+        return NIL_UUID
+    return NIL_UUID if info.is_overflow else volume.uuid
 
 
 async def _ask(sender: BackupSender, connection: Connection) -> int:
@@ -103,12 +116,16 @@ async def _run(
     context.runtime.log.info(
         sender.command, "started", volume.name, context.settings.archive, backup.size_lb, backup.bulk_bytes // LB_BYTES
     )
-    await volume.reset_log(gid_begin)
+    if sender.begin_bytes:
+        context.runtime.log.info(sender.command, "goes on", volume.name, sender.begin_bytes // LB_BYTES)
+    else:
+        await volume.reset_log(gid_begin)
     await sender.send_log_uuid(volume.uuid)
     # From here on new writes are shipped while the image is being sent.
     volume.start_service()
 
-    def progress(done_bytes: int) -> None:
+    def progress(sent_bytes: int) -> None:
+        done_bytes = sender.begin_bytes + sent_bytes
         work.set_done(done_bytes)
         request.progress(done_bytes, size_bytes, "bytes", "image")
 

@@ -14,12 +14,15 @@ from walbd.server.daemon import Daemon
 from walbd.server.program import run_daemon
 from walbd.storage.commands import StorageCommands
 from walbd.storage.context import Context
+from walbd.storage.figures import StorageFigures
 from walbd.storage.options import StorageSettings
 from walbd.storage.proxies import ProxyList
 from walbd.storage.scan_rate import ScanLimit
 from walbd.storage.sending import run_task
 from walbd.storage.states import STANDBY, TARGET
 from walbd.storage.status import global_status, volume_status
+from walbd.storage.ts_delta import TsDeltas
+from walbd.storage.upkeep import upkeep_commands
 from walbd.storage.volume import StorageVolume, load_volume
 
 
@@ -27,7 +30,7 @@ class StorageDaemon(Daemon[StorageSettings, StorageVolume]):
     """Watches walb devices and ships their log."""
 
     kind = "storage"
-    _proxy_checks: asyncio.Task[None] | None = None
+    _watching: Sequence[asyncio.Task[None]] = ()
 
     @cached_property
     def context(self) -> Context:
@@ -49,6 +52,11 @@ class StorageDaemon(Daemon[StorageSettings, StorageVolume]):
             ScanLimit(settings.full_scan_bytes_per_sec),
         )
 
+    @cached_property
+    def ts_deltas(self) -> TsDeltas:
+        """How far the archive is behind."""
+        return TsDeltas(self.context)
+
     async def _run_task(self, name: str) -> Outcome:
         return await run_task(self.context, name)
 
@@ -61,22 +69,25 @@ class StorageDaemon(Daemon[StorageSettings, StorageVolume]):
             if volume.state in (TARGET, STANDBY):
                 volume.start_service()
         self.context.queue.start()
-        self._proxy_checks = asyncio.create_task(self.context.proxies.run())
+        self._watching = [
+            asyncio.create_task(self.context.proxies.run()),
+            asyncio.create_task(self.ts_deltas.run()),
+        ]
 
     async def end_service(self) -> None:
         try:
             await self.context.queue.close()  # before the monitors: without them, transfers end early
         finally:
-            if self._proxy_checks:
-                self._proxy_checks.cancel()
+            for task in self._watching:
+                task.cancel()
             for volume in self.volumes:
                 volume.monitor.stop()
 
     def command_table(self) -> Mapping[str, Command]:
-        return StorageCommands(self.context).commands()
+        return {**StorageCommands(self.context).commands(), **upkeep_commands(self.context)}
 
     def get_table(self) -> Mapping[str, GetHandler]:
-        return StorageCommands(self.context).get_targets()
+        return {**StorageCommands(self.context).get_targets(), **StorageFigures(self.context, self.ts_deltas).targets()}
 
     async def status(self, params: list[str]) -> Sequence[str]:
         return await (volume_status(self.context, params[0]) if params else global_status(self.context))

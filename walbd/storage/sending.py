@@ -15,6 +15,7 @@ from walbd.model.error import (
     PeerUnreachable,
     ProtocolViolation,
     Refused,
+    StorageFailure,
     WalbError,
 )
 from walbd.model.transfer_plan import (
@@ -45,6 +46,8 @@ T = TypeVar("T")
 CHANGING_SEC = 0.1
 # How long a proxy may take until it agrees to take log (a transfer itself may be silent for as long as -to says).
 ASK_SEC = 3.0
+# How long a device may take to say what its lsids are.
+DEVICE_SEC = 5.0
 
 
 async def run_task(context: Context, name: str) -> Outcome:
@@ -97,9 +100,20 @@ async def _unless_ended(volume: StorageVolume, step: Coroutine[Any, Any, T]) -> 
     return await unless_cancelled(volume.runtime.changes, volume.is_send_cancelled, f"{volume.name}:{COMMAND}", step)
 
 
+async def _answer(volume: StorageVolume, step: Coroutine[Any, Any, T]) -> T:
+    """What the device says; one that hangs must not hold up the other volumes."""
+    try:
+        async with asyncio.timeout(DEVICE_SEC):
+            return await _unless_ended(volume, step)
+    except TimeoutError as error:
+        raise StorageFailure(
+            f"{volume.path} does not answer within {DEVICE_SEC:g} s:{volume.name}", "see its messages"
+        ) from error
+
+
 async def _send(volume: StorageVolume) -> Outcome:
     with volume.actions.running(WLOG_SEND):
-        info, lsids = await _unless_ended(volume, volume.check_log())
+        info, lsids = await _answer(volume, volume.check_log())
         if not info.is_overflow:
             return await _send_next(volume, info, lsids)
     await volume.stop_for_overflow()
@@ -126,7 +140,7 @@ async def _send_next(volume: StorageVolume, info: DeviceInfo, lsids: LsidSet) ->
         volume.runtime.log.warning("MaxWlogSendPb is too small", max_pb, transfer.limit_lsid - records.done.lsid)
     end_lsid = await _unless_ended(volume, _send_to_some_proxy(volume, info, transfer))
     await records.advance(transfer, end_lsid)
-    _, lsids = await _unless_ended(volume, volume.check_log())
+    _, lsids = await _answer(volume, volume.check_log())
     await _give_free(volume, lsids)
     if records.queue:
         return Again()
