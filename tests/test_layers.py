@@ -61,6 +61,12 @@ def test_every_folder_of_walbd_has_a_place_in_the_layers() -> None:
     assert folders <= set(MAY_IMPORT)
 
 
+def test_the_names_scripts_import_lie_over_the_library_alone() -> None:
+    for path in (*(ROOT / "walb").rglob("*.py"), *(ROOT / "walblib").rglob("*.py")):
+        for package, name in imported_folders(path):
+            assert (package, name) in {("walbc", "library"), ("walbc", "worker")}, f"{path} imports {package}.{name}"
+
+
 def test_the_control_command_imports_no_daemon() -> None:
     for path in (ROOT / "walbc").rglob("*.py"):
         for package, name in imported_folders(path):

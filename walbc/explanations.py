@@ -39,6 +39,11 @@ COMMANDS = {
         "The primary archive needs it SyncReady. BULK is the unit of the copy, 256k if left out.",
         "walbc -s s0 full-bkp vol0 --wait",
     ),
+    "hash-bkp": Explanation(
+        "At a storage a volume that is SyncReady becomes HashSync, then Target. Only what differs at the primary\n"
+        "archive is sent, and the snapshots there stay: the way back after an overflow of the log.",
+        "walbc -s s0 hash-bkp vol0 --wait",
+    ),
     "restore": Explanation(
         "Makes a writable volume of a snapshot; the backup goes on meanwhile. get restorable VOL all lists gids,\n"
         "get restored-path VOL GID tells where the volume is, del-restored deletes it.",
@@ -47,6 +52,11 @@ COMMANDS = {
     "del-restored": Explanation(
         "The restored volume must not be in use. The snapshot stays and can be restored again.",
         "walbc -s a0 del-restored vol0 9",
+    ),
+    "del-cold": Explanation(
+        "A cold snapshot is a copy of a restored state in a thin pool: later restores begin with it, an apply makes\n"
+        "it the base image. It can be deleted at any time; 'get cold VOL' lists them.",
+        "walbc -s a0 del-cold vol0 9",
     ),
     "start": Explanation(
         "Storage: Stopped becomes Target with the role target, SyncReady becomes Standby with the role standby.\n"
@@ -71,6 +81,12 @@ COMMANDS = {
     "enable-snapshot": Explanation(
         "Merges keep the snapshots from now on. Nothing is changed unless all can be.",
         "walbc -s a0 enable-snapshot vol0 5 9",
+    ),
+    "replicate": Explanation(
+        "HOST:PORT is another archive; there the volume has to be SyncReady or Archived. It ends when the latest gid\n"
+        "there is GID or later, or when at most MIB of diffs are left. RESYNC 1 compares the images first,\n"
+        "DONTMERGE 1 keeps every snapshot. No action of the volume may be running.",
+        "walbc -s a0 replicate vol0 gid 9 backup2:10200 --wait",
     ),
     "apply": Explanation(
         "Snapshots before GID cannot be restored any more; restored volumes stay. Needs the state Archived and\n"
@@ -179,6 +195,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "base-all": ("name:vol0\tmetastate:<|0|>-20261123010000",),
     "cold": ("5",),
     "diff": _DIFFS,
+    "disk-space": ("free_bytes:53687091200\ttotal_bytes:107374182400\treserve_bytes:1073741824\talarm:0",),
     "exists-base-image": ("1",),
     "exists-diff": ("1",),
     "handler-stat": ("PROTOCOL_COUNT\tget\tc0\t12", "PROTOCOL_LATENCY\tget\t0.000214", "GET_COUNT\tstate\tc0\t12"),

@@ -80,8 +80,8 @@ def _queries() -> Iterator[str]:
 
 def _shapes() -> Iterator[str]:
     for name, shape in SHAPES.items():
-        if shape.fields:
-            row = next(row for _, row in queries() if row.shape == name)
+        row = next((row for _, row in queries() if row.shape == name), None)
+        if shape.fields and row:
             value = json_value(name, ANSWERS[row.name])
             yield from (f"\n## {name}\n", f"A {shape.value}; its members:\n", *_members(shape.fields))
             yield f"\n    {json.dumps(value, ensure_ascii=False)}"

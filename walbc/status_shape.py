@@ -11,6 +11,8 @@ from walbc.shapes import FLAG, NUMBER, TEXT, TIME, Field, Type, objects
 _SECTION = re.compile(r"-----([A-Za-z]+)( \d+)?-----")
 _GLOBAL = "Global"
 _NO_BASE = " baseLv NOT FOUND"
+# Its value is a sentence, the last on its line.
+_LAST_FAILURE = "lastFailure"
 
 
 def _named(type: Type, **meanings: str) -> tuple[Field, ...]:
@@ -19,6 +21,7 @@ def _named(type: Type, **meanings: str) -> tuple[Field, ...]:
 
 SETTINGS = (
     *_named(TEXT, nodeId="its name", baseDir="its base directory", keepAlive="`OFF` or the periods"),
+    Field("diskSpace", TEXT, "of a proxy: room for diffs"),
     *_named(TEXT, volumeGroup="of an archive on LVM", thinpool="of an archive on a thin pool"),
     *_named(
         NUMBER,
@@ -65,6 +68,7 @@ QUEUE = (
     Field("isWdiffSendError", FLAG, "sending has failed (of one volume only)"),
     Field("wdiffTotalSize", NUMBER, "bytes of the diffs that wait (of one volume only)"),
     Field("wdiffSendDelayMeasured", NUMBER, "seconds the oldest diff waits (of one volume only)"),
+    Field(_LAST_FAILURE, TEXT, "why sending failed when it was last tried, when it did (of one volume only)"),
 )
 VOLUME = (
     *_named(TEXT, volume="the volume", state="its state", reason="why it cannot be served, when it cannot"),
@@ -108,6 +112,7 @@ VOLUME = (
         latest="latest snapshot",
         latestSnapshot="latest snapshot",
         fullReplState="of a replication that was cut short, or None",
+        lastFailure="why sending log failed when it was last tried, when it did",
     ),
 )
 _VOLUME_KEYS = {field.name for field in VOLUME}
@@ -154,13 +159,14 @@ def _server(sections: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def _volume_line(line: str) -> dict[str, Any]:
-    words = line.removesuffix(_NO_BASE).split()
+    line, _, failure = line.removesuffix(_NO_BASE).partition(f" {_LAST_FAILURE} ")
+    words = line.split()
     pairs = _alternating(words[:4])
     if len(words) > 4 and words[4] not in _VOLUME_KEYS:
         pairs["reason"] = line.split(" ", 4)[4]
     else:
         pairs |= _alternating(words[4:])
-    return objects(VOLUME, pairs)
+    return objects(VOLUME, pairs | ({_LAST_FAILURE: failure} if failure else {}))
 
 
 def _queue_line(line: str) -> dict[str, Any]:

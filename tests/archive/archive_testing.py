@@ -139,15 +139,15 @@ class Peers:
             await sender.send_snapshot(Snapshot(gid, max(gid, gid_end)))
         return gid
 
-    async def offer(self, diff: Diff, ios: list[Io], **fields: Any) -> Answer:
-        """Sends a diff as a proxy does; returns the archive's answer."""
+    async def offer(self, diff: Diff, ios: list[Io], piece_bytes: int = 1000, **fields: Any) -> Answer:
+        """Sends a diff as a proxy does, in pieces; returns the archive's answer."""
         values: dict[str, Any] = {"host_kind": "proxy", "volume": "v0", "uuid": UUID, "size_lb": 128} | fields
         stream = memoryview(pack_stream(ios))
         position = 0
 
         def read(memory: memoryview) -> int:
             nonlocal position
-            piece = stream[position : position + min(len(memory), 1000)]
+            piece = stream[position : position + min(len(memory), piece_bytes)]
             memory[: len(piece)] = piece
             position += len(piece)
             return len(piece)

@@ -192,6 +192,25 @@ def test_a_gid_is_looked_for_once_even_without_time(rig: Rig) -> None:
         rig.controller.verify_not_restorable(rig.a0, "vol0", 7, 1, "test")
 
 
+def test_a_failed_wait_tells_the_server_s_reason(rig: Rig) -> None:
+    rig.become(RUNNING)
+    rig.group.answers["a0: restore vol0 7"] = ""
+    rig.group.answers["a0: get last-result vol0"] = "name:vol0\tkind:restore\tresult:disk full\nname:vol0\tkind:apply"
+    with pytest.raises(Exception) as caught:
+        rig.controller.restore(rig.a0, "vol0", 7)
+    assert caught.value.args == ("wait_for_restored:failed", "a0", "vol0", 7, [], "disk full")
+
+
+def test_a_failed_backup_tells_the_server_s_reason(rig: Rig) -> None:
+    rig.become(S0_S1)
+    rig.group.answers["s0: full-bkp vol0"] = ""
+    rig.group.answers["s0: get last-result vol0"] = "kind:full-bkp\tresult:no route"
+    with pytest.raises(Exception) as caught:
+        rig.controller.full_backup(rig.s0, "vol0")
+    assert caught.value.args[0] == "wait_for_state_change:bad goal"
+    assert caught.value.args[-2:] == ("SyncReady", "no route")
+
+
 def test_a_refused_command_carries_what_was_asked_and_why(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(walblib.CommandError) as caught:
         rig.controller.snapshot_nbk(rig.s0, "vol0")

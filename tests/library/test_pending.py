@@ -70,6 +70,7 @@ def test_a_volume_grows_everywhere(target: Site) -> None:
     require(target, target.s0, "resize", "no-such-volume", "8m")
     with open(target.wdev.ddev, "r+b") as file:
         file.truncate(8 * MIB)
+    target.walbc.set_server_layout(walblib.ServerLayout([target.s0], [target.p0], [target.a0]))
     target.walbc.resize(target.vol, 8, True)
     assert target.wdev.get_size_mb() == 8
     assert target.walbc.get_vol_size_lb(target.a0, target.vol) == 8 * MIB // 512

@@ -31,4 +31,5 @@ async def test_a_clock_set_forward_gives_no_archive_up(around: Surroundings) -> 
         world.ahead_sec = -1_000_000
         archive.answers = [Answer.ACCEPT]
         await until(lambda: archive.accepted() == ["|0|-->|1|"])
+        await until(lambda: not volume_of(proxy).queues["a0"].trouble)
         assert not any("lastFailure" in line for line in await proxy.call("status", "v0"))

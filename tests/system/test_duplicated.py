@@ -15,6 +15,7 @@ from demo.group import Server, run_command, wait_until
 from tests.conftest import IS_LONG
 from tests.system.conftest import FAST
 from tests.system.duplicated_group import SIZES, DuplicatedGroup, MirroredVolume
+from tests.system.sampling import sampled
 from tests.system.writer import Writer
 
 ROUNDS = 6 if IS_LONG else 1
@@ -64,7 +65,7 @@ def check_everywhere(volume: MirroredVolume, gid: int) -> None:
         volume.check_at(archive, gid)
 
 
-@pytest.mark.parametrize("way", ["dies", "hangs", "is stopped"])
+@pytest.mark.parametrize("way", sampled(2, ["dies", "hangs", "is stopped"]))
 def test_the_second_proxy_takes_over_and_the_preferred_one_is_used_again(
     synchronized: MirroredVolume, way: str
 ) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -92,6 +92,38 @@ async def test_virt_full_scan_writes_the_image_of_a_gid_to_a_file(archive: Runni
     shown = await run(archive, "virt-full-scan", str(place), "v0", "5", "64k", "32k", "0", "--wait")
     assert (shown.status, shown.err.splitlines()[-1].startswith("virt-full-scan ")) == (0, True)
     assert place.read_bytes() == image_at(5)[: 32 << 10]
+
+
+@pytest.fixture
+def block_device(tmp_path: Path) -> Iterator[Callable[[int], tuple[Path, Path]]]:
+    """Makes block devices of a size, each with the file below it."""
+    made: list[Path] = []
+
+    def make(size_bytes: int) -> tuple[Path, Path]:
+        below = tmp_path / f"below{len(made)}"
+        below.write_bytes(b"\xee" * size_bytes)
+        command = ["losetup", "--find", "--show", str(below)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"no loop devices here: {error}")
+        made.append(Path(done.stdout.strip()))
+        return made[-1], below
+
+    yield make
+    for device in made:
+        subprocess.run(["losetup", "--detach", str(device)], check=True, timeout=30)
+
+
+async def test_virt_full_scan_overwrites_a_block_device_that_is_large_enough(
+    archive: RunningArchive, block_device: Callable[[int], tuple[Path, Path]]
+) -> None:
+    device, below = block_device(128 << 10)
+    assert (await run(archive, "virt-full-scan", str(device), "v0", "5")).lines == []
+    assert below.read_bytes() == image_at(5) + b"\xee" * (64 << 10)
+    device, below = block_device(32 << 10)
+    assert (await run(archive, "virt-full-scan", str(device), "v0", "5")).error.startswith(f"device too small:{device}")
+    assert set(below.read_bytes()) == {0xEE}
 
 
 async def test_a_scan_that_is_refused_leaves_the_file_alone(archive: RunningArchive, tmp_path: Path) -> None:

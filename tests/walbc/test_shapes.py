@@ -115,5 +115,13 @@ def test_an_answer_that_is_nonsense_is_an_error_that_shows_it(shape: str, lines:
         json_value(shape, lines)
 
 
+def test_the_reason_of_a_failure_is_a_sentence_in_the_status_of_a_server() -> None:
+    line = "volume v0 state Target logUsagePb 5 logCapacityPb 9 isOverflow 1 lastFailure cannot connect (hint: look)"
+    lines = ["-----StorageGlobal-----", "-----Volume-----", line, "volume v1 state Failed bad file"]
+    first, second = json_value("status", lines)["volumes"]
+    assert (first["lastFailure"], first["isOverflow"]) == ("cannot connect (hint: look)", True)
+    assert second == {"volume": "v1", "state": "Failed", "reason": "bad file"}
+
+
 def test_what_a_newer_server_adds_is_passed_on_as_text() -> None:
     assert json_value("works", ["name:v\tcolour:5"]) == [{"name": "v", "colour": "5"}]

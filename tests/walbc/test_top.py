@@ -98,6 +98,12 @@ def test_no_servers_and_no_volumes_are_a_page_too() -> None:
     [
         (replace(STORAGE, error="cannot connect", volumes=(), works=()), "s0: cannot connect"),
         (with_volume(STORAGE, state="Stopped", reason="bad queue file"), "s0 vol0: bad queue file"),
+        (replace(PROXY, low_disk="free 1g"), "p0: the disk is nearly full: free 1g"),
+        (with_volume(STORAGE, last_failure="no proxy"), "s0 vol0: sending log has failed: no proxy"),
+        (
+            with_volume(PROXY, queues=(QueueView("a0", 1, 0, 0, False, "refused"),)),
+            "p0 vol0: sending to a0 has failed: refused; 1 diff (0 B) wait for 0:00",
+        ),
         (with_volume(STORAGE, is_overflow=True), "s0 vol0: the log has overflowed; stop, reset-vol and hash-bkp"),
         (with_volume(STORAGE, overflow_sec=125.0), "s0 vol0: the log overflows in 2:05"),
         (with_volume(STORAGE, log_used_pb=90), "s0 vol0: 90% of the log is in use"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from walbc.library.connection import Volume
 from walbc.library.constants import K_ARCHIVE, K_STORAGE
 from walbc.library.failure import ControlError
+from walbc.library.queries import whole_number
 from walbc.library.servers import AnyServer, ServerParams, verify_server_kind
 from walbc.library.states import (
     aActive,
@@ -23,6 +24,7 @@ from walbc.library.synchronizing import Synchronizing
 from walbc.library.verify import verify_size_unit, verify_type, verify_u64
 
 _NO_GID = -1
+_COMMANDS = {"full_backup": "full-bkp", "hash_backup": "hash-bkp"}
 
 
 class Backups(Synchronizing):
@@ -111,7 +113,11 @@ class Backups(Synchronizing):
     ) -> int:
         """The archive's last gid, as soon as that is greater than `before`."""
         limit_sec = self._limit(timeoutS)
-        self._wait_for_state_change(sx, vol, during, [sTarget], limit_sec)
+        self._wait_for_not_state(sx, vol, during, limit_sec)
+        state = self._state(sx, vol)
+        if state != sTarget:
+            shown = self._shown(sx, state)
+            self._give_up(sx, vol, _COMMANDS[what], "wait_for_state_change:bad goal", during, [sTarget], shown)
         primary = self.sLayout.get_primary_archive()
         state = self._state(primary, vol)
         if state not in aActive:
@@ -131,7 +137,7 @@ class Backups(Synchronizing):
     def snapshot_nbk(self, sx: AnyServer, vol: Volume) -> int:
         """Takes a snapshot; returns its gid. Target or Stopped before and after."""
         verify_server_kind(sx, [K_STORAGE])
-        return int(self.run_ctl(sx, ["snapshot", self._vol(sx, vol)]))
+        return whole_number(sx, self.run_ctl(sx, ["snapshot", self._vol(sx, vol)]))
 
     def snapshot(self, sx: AnyServer, vol: Volume, axL: Sequence[AnyServer], timeoutS: int | None = None) -> int:
         """Takes a snapshot and waits until archives can restore it; returns its gid. States needed: Target, Archived

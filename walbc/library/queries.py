@@ -77,9 +77,12 @@ class Queries(Connection):
         verify_server_kind(ax, [K_ARCHIVE])
         return self.run_ctl(ax, ["get", target, self._vol(ax, vol), *words])
 
+    def _number(self, ax: AnyServer, vol: Volume, target: str, *words: str) -> int:
+        return whole_number(ax, self._of_archive(ax, vol, target, *words))
+
     def get_vol_size_lb(self, ax: AnyServer, vol: Volume) -> int:
         """Size of the base image in blocks of 512 bytes."""
-        return int(self._of_archive(ax, vol, "vol-size"))
+        return self._number(ax, vol, "vol-size")
 
     def _get_vol_size_mb(self, ax: AnyServer, vol: Volume) -> int:
         """Size of the base image in MiB, rounded down."""
@@ -87,7 +90,7 @@ class Queries(Connection):
 
     def get_progress_lb(self, ax: AnyServer, vol: Volume) -> int:
         """Blocks of 512 bytes received by a running full or hash backup or replication, else 0."""
-        return int(self._of_archive(ax, vol, "progress"))
+        return self._number(ax, vol, "progress")
 
     def get_base(self, ax: AnyServer, vol: Volume) -> MetaState:
         """What the base image holds."""
@@ -113,22 +116,22 @@ class Queries(Connection):
     def get_num_diff(self, ax: AnyServer, vol: Volume, gid0: int = 0, gid1: int = UINT64_MAX) -> int:
         """How many wdiffs lie between two gids."""
         verify_gid_range(gid0, gid1, "get_num_diff")
-        return int(self._of_archive(ax, vol, "num-diff", str(gid0), str(gid1)))
+        return self._number(ax, vol, "num-diff", str(gid0), str(gid1))
 
     def get_total_diff_size(self, ax: AnyServer, vol: Volume, gid0: int = 0, gid1: int = UINT64_MAX) -> int:
         """Bytes of the wdiffs between two gids."""
         verify_gid_range(gid0, gid1, "get_total_diff_size")
-        return int(self._of_archive(ax, vol, "total-diff-size", str(gid0), str(gid1)))
+        return self._number(ax, vol, "total-diff-size", str(gid0), str(gid1))
 
     def get_num_action(self, s: AnyServer, vol: Volume, action: str) -> int:
         """How often an action is running."""
         verify_type(action, str)
-        return int(self.run_ctl(s, ["get", "num-action", self._vol(s, vol), action]))
+        return whole_number(s, self.run_ctl(s, ["get", "num-action", self._vol(s, vol), action]))
 
     def get_all_actions(self, ax: AnyServer) -> dict[str, ActionTimes]:
         """By volume and action: how often it runs, and when it last began (None: never)."""
         verify_server_kind(ax, [K_ARCHIVE])
-        return {vol: times for vol, times in map(_action_times, self._lines(ax, "get", "all-actions"))}
+        return dict(_action_times(ax, line) for line in self._lines(ax, "get", "all-actions"))
 
     def get_vol_dict_without_running_actions(self, ax: AnyServer) -> dict[str, dict[str, datetime.datetime | None]]:
         """By volume on which no action runs, and by action: when it last began."""
@@ -168,11 +171,11 @@ class Queries(Connection):
 
     def get_restored(self, ax: AnyServer, vol: Volume) -> list[int]:
         """gids of the restored volumes."""
-        return list(map(int, self._split(self._of_archive(ax, vol, "restored"))))
+        return [whole_number(ax, line) for line in self._split(self._of_archive(ax, vol, "restored"))]
 
     def get_cold(self, ax: AnyServer, vol: Volume) -> list[int]:
         """gids of the cold snapshots."""
-        return list(map(int, self._split(self._of_archive(ax, vol, "cold"))))
+        return [whole_number(ax, line) for line in self._split(self._of_archive(ax, vol, "cold"))]
 
     def get_restored_path(self, ax: AnyServer, vol: Volume, gid: int) -> str:
         """Path of a restored volume. With LVM whether it exists is not checked; plain files must."""
@@ -199,7 +202,8 @@ class Queries(Connection):
         verify_server_kind(ax, [K_ARCHIVE])
         verify_type(vol, str, allowNone=True)
         lines = self._lines(ax, "get", "latest-snap", *([vol] if vol else []))
-        return {fields["name"]: int(fields["gid"]) for fields in map(parse_ltsv, lines)}
+        fields = list(map(parse_ltsv, lines))
+        return {one.get("name", ""): whole_number(ax, one.get("gid", "")) for one in fields}
 
     def get_latest_clean_snapshot(self, ax: AnyServer, vol: Volume) -> int:
         """The last explicit restorable gid. Raises ControlError when there is none."""
@@ -295,7 +299,16 @@ def _optional_gid(gid: int | None) -> list[str]:
     return [] if gid is None else [str(gid)]
 
 
-def _action_times(line: str) -> tuple[str, ActionTimes]:
+def whole_number(s: AnyServer, answer: str) -> int:
+    """The number a server answered. Raises ControlError for anything else."""
+    if not answer.isdecimal():
+        raise ControlError("bad answer: not a number", s.name, answer[:80])
+    return int(answer)
+
+
+def _action_times(ax: AnyServer, line: str) -> tuple[str, ActionTimes]:
     vol, *words = line.split()
+    if len(words) % _ACTION_FIELDS:
+        raise ControlError("bad answer: no list of actions", ax.name, line[:80])
     groups = [words[index : index + _ACTION_FIELDS] for index in range(0, len(words), _ACTION_FIELDS)]
-    return vol, {name: (int(count), parse_time(begin)) for name, count, begin in groups}
+    return vol, {name: (whole_number(ax, count), parse_time(begin)) for name, count, begin in groups}

@@ -4,6 +4,7 @@ one ends the wait. Limits are seconds of a clock that never goes back."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from walbc.library.connection import Volume
 from walbc.library.constants import K_ARCHIVE, K_PROXY, K_STORAGE, SHORT_TIMEOUT_SEC, Lbs, Mebi
@@ -32,6 +33,7 @@ from walbc.library.states import (
     stFullSync,
     stHashSync,
 )
+from walbc.library.texts import parse_ltsv
 from walbc.library.verify import verify_int, verify_type, verify_u64
 
 POLL_SEC = 0.3
@@ -134,6 +136,18 @@ class Waits(Queries):
 
     # ---- actions ----
 
+    def _give_up(self, s: AnyServer, vol: str, kind: str, message: str, *explanation: object) -> NoReturn:
+        """Raises ControlError; its last argument is the reason the server has for the failure of that kind of work."""
+        raise ControlError(message, s.name, vol, *explanation, *self._reasons(s, vol, kind))
+
+    def _reasons(self, s: AnyServer, vol: str, kind: str) -> list[str]:
+        try:
+            works = list(map(parse_ltsv, self.run_ctl(s, ["get", "last-result", vol], quietErr=True).splitlines()))
+        except ControlError:
+            return []  # the failure is to be told, not that its reason is not known
+        ended = [work.get("result", "") for work in works if work.get("kind") == kind]
+        return [result for result in ended if result not in ("", "running", "succeeded")]
+
     def _wait_for_no_action(self, s: AnyServer, vol: Volume, action: str, timeoutS: int | None = None) -> None:
         """Until an action does not run."""
         vol = self._vol(s, vol)
@@ -147,20 +161,20 @@ class Waits(Queries):
         self._wait_for_no_action(ax, vol, aaRestore, timeoutS)
         restored = self.get_restored(ax, vol)
         if gid not in restored:
-            raise ControlError("wait_for_restored:failed", ax.name, vol, gid, restored)
+            self._give_up(ax, vol, "restore", "wait_for_restored:failed", gid, restored)
 
     def _wait_for_applied(self, ax: AnyServer, vol: str, gid: int, timeoutS: int | None) -> None:
         self._wait_for_no_action(ax, vol, aaApply, timeoutS)
         if self.get_base(ax, vol).is_applying():
-            raise ControlError("wait_for_applied:failed", ax.name, vol, gid)
+            self._give_up(ax, vol, "apply", "wait_for_applied:failed", gid)
         gids = self.get_restorable_gid(ax, vol)
         if not gids or gids[0] < gid:
-            raise ControlError("wait_for_applied:failed", ax.name, vol, gid, gids)
+            self._give_up(ax, vol, "apply", "wait_for_applied:failed", gid, gids)
 
     def _wait_for_merged(self, ax: AnyServer, vol: str, gidB: int, gidE: int, timeoutS: int | None) -> None:
         self._wait_for_no_action(ax, vol, aaMerge, timeoutS)
         if not self.exists_diff(ax, vol, gidB, gidE):
-            raise ControlError("wait_for_merged:failed", ax.name, vol, gidB, gidE)
+            self._give_up(ax, vol, "merge", "wait_for_merged:failed", gidB, gidE)
 
     def _wait_for_replicated(
         self, aSrc: AnyServer, vol: Volume, aDst: AnyServer, gid: int, timeoutS: int | None = None
@@ -175,7 +189,8 @@ class Waits(Queries):
         self._wait_for_not_state(aDst, vol, aDuringReplicate, limit_sec)
         reached = self._reached_gid(aDst, vol)
         if reached < gid:
-            raise ControlError("wait_for_replicated:replicate failed", aSrc.name, vol, aDst.name, gid, reached)
+            message = "wait_for_replicated:replicate failed"
+            self._give_up(aSrc, vol, "replicate", message, aDst.name, gid, reached)
 
     def _reached_gid(self, ax: AnyServer, vol: str) -> int:
         """The gid an archive's copy has reached, by its last wdiff, or by its base image when there is none."""
@@ -185,9 +200,8 @@ class Waits(Queries):
     def _wait_for_resize(self, ax: AnyServer, vol: str, sizeMb: int, timeoutS: int | None) -> None:
         self._wait_for_no_action(ax, vol, aaResize, timeoutS)
         size_mb = self._get_vol_size_mb(ax, vol)
-        if size_mb == sizeMb:
-            return
-        raise ControlError("wait_for_resize:failed", ax.name, vol, sizeMb, size_mb)
+        if size_mb != sizeMb:
+            self._give_up(ax, vol, "resize", "wait_for_resize:failed", sizeMb, size_mb)
 
     # ---- gids ----
 

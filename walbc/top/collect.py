@@ -15,6 +15,8 @@ from walbd.model.timetext import parse_pretty
 Ask = Callable[..., Sequence[str]]
 """ask(COMMAND, PARAMETER, ...) returns the lines of the answer; raises WalbError."""
 
+_ALARM = " alarm 1"
+
 
 def ask_server(name: str, address: str, ask: Ask) -> ServerView:
     """The view of a server; a server that does not answer, or nonsense, is one with an error."""
@@ -36,6 +38,7 @@ class _Asked:
         snapshots = json_value("snapshots", self._ask("get", "latest-snap"))
         latest = {item["name"]: item for item in snapshots if "archive" not in item}
         down = tuple(peer["host"].rpartition(":")[0] for peer in status.get("proxies", []) if not peer["isAvailable"])
+        disk_space = status["settings"].get("diskSpace", "")
         running = [_work(work) for work in works if work["end"] is None]
         return ServerView(
             name,
@@ -45,6 +48,7 @@ class _Asked:
             works=tuple(running),
             failures=tuple(_failed(works)),
             missing_peers=down,
+            low_disk=disk_space.removesuffix(_ALARM) if disk_space.endswith(_ALARM) else "",
         )
 
     def _volume(self, kind: str, item: dict[str, Any], latest: dict[str, Any] | None) -> VolumeView:
@@ -55,6 +59,7 @@ class _Asked:
             name,
             item["state"],
             item.get("reason", ""),
+            item.get("lastFailure", ""),
             "" if stop_state == "NotStopping" else stop_state,
             gid=latest.get("gid") if latest else None,
             time_sec=parse_pretty(latest["timestamp"]) if latest and latest.get("timestamp") else None,
@@ -86,7 +91,8 @@ class _Asked:
 def _queue(item: dict[str, Any]) -> QueueView:
     size_bytes = item["wdiffTotalSize"] if "wdiffTotalSize" in item else parse_size(item.get("totalSize", "0"))
     is_error = item.get("isWdiffSendError", False)
-    return QueueView(item["archive"], item["numDiff"], size_bytes, item.get("wdiffSendDelayMeasured", 0), is_error)
+    waits_sec, last_failure = item.get("wdiffSendDelayMeasured", 0), item.get("lastFailure", "")
+    return QueueView(item["archive"], item["numDiff"], size_bytes, waits_sec, is_error, last_failure)
 
 
 def _work(item: dict[str, Any]) -> WorkView:

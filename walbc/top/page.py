@@ -125,6 +125,7 @@ def _alarms(servers: Sequence[ServerView]) -> Iterator[str]:
     for (server_name, volume_name), lag in _lags(servers).items():
         if lag > MAX_LAG_SEC:
             yield f"{server_name} {volume_name}: {format_duration(lag)} behind the storage"
+    yield from (f"{server.name}: the disk is nearly full: {server.low_disk}" for server in servers if server.low_disk)
     for server in servers:
         yield from (f"{server.name}: proxy {peer} does not answer it" for peer in server.missing_peers)
         yield from (f"{server.name} {work.volume}: {work.kind} failed: {work.failure}" for work in server.failures)
@@ -133,6 +134,8 @@ def _alarms(servers: Sequence[ServerView]) -> Iterator[str]:
 def _volume_alarms(volume: VolumeView) -> Iterator[str]:
     if volume.reason:
         yield volume.reason
+    if volume.last_failure:
+        yield f"sending log has failed: {volume.last_failure}"
     if volume.is_overflow:
         yield "the log has overflowed; stop, reset-vol and hash-bkp at the storage bring the volume back"
     elif volume.overflow_sec is not None and volume.overflow_sec < MIN_OVERFLOW_SEC:
@@ -140,6 +143,7 @@ def _volume_alarms(volume: VolumeView) -> Iterator[str]:
     elif volume.log_share is not None and volume.log_share > MAX_LOG_SHARE:
         yield f"{volume.log_share:.0%} of the log is in use"
     for queue in volume.queues:
-        if queue.is_error:
-            waiting = f"{_count(queue.num_diff, 'diff')} ({format_amount(queue.size_bytes, 'bytes')})"
-            yield f"sending to {queue.archive} has failed; {waiting} wait for {format_duration(queue.waits_sec)}"
+        if queue.is_error or queue.last_failure:
+            reason = f": {queue.last_failure}" if queue.last_failure else ""
+            waiting = f"{_count(queue.num_diff, 'diff')} ({format_amount(queue.size_bytes, 'bytes')}) wait"
+            yield f"sending to {queue.archive} has failed{reason}; {waiting} for {format_duration(queue.waits_sec)}"

@@ -14,15 +14,18 @@ class QueueView:
     size_bytes: int
     waits_sec: int
     is_error: bool
+    last_failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeView:
-    """A volume at one server. `gid` and `time_sec`: of its latest snapshot there; None where there is none."""
+    """A volume at one server. `reason`: why it cannot be served; `last_failure`: of sending. `gid` and `time_sec`: of
+    its latest snapshot there; None where there is none."""
 
     name: str
     state: str
     reason: str = ""
+    last_failure: str = ""
     stop_state: str = ""
     gid: int | None = None
     time_sec: int | None = None
@@ -56,7 +59,7 @@ class WorkView:
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """A server as it answered last; `error`: why it did not."""
+    """A server as it answered last; `error`: why it did not. `low_disk`: how much room there is, when it is little."""
 
     name: str
     address: str
@@ -66,3 +69,4 @@ class ServerView:
     works: tuple[WorkView, ...] = ()
     failures: tuple[WorkView, ...] = ()
     missing_peers: tuple[str, ...] = ()
+    low_disk: str = ""

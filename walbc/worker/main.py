@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Options, words: Sequence[str]) -> int:
-    from walbc.library.failure import CommandError
+    from walbc.library.failure import CommandError, ControlError
     from walbc.worker.policy_file import load_config
     from walbc.worker.service import Service
     from walbc.worker.view import worker_controller
@@ -124,6 +124,9 @@ def _run(options: Options, words: Sequence[str]) -> int:
             return service.run_once()
     except CommandError:
         return 1  # the reason is on stderr already
+    except ControlError as error:
+        print(f"walb-worker: error: {':'.join(map(str, error.args))}", file=sys.stderr)
+        return 1
     log.info("start walb-worker")
     log.info(" ".join(words))
     log.text(f">>>\n{config}<<<")

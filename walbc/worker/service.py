@@ -112,20 +112,20 @@ class Service:
         """Works until nothing is due any more; 1 when a task failed. A volume whose task failed is left alone."""
         while not self.stop.is_set():
             chosen = self.planner().plan(self.view(), frozenset(self._runner.failed_volumes))
-            if chosen is None and not self._runner.busy():
-                break
             if chosen is not None and self._runner.start(chosen[1]):
                 continue
+            if not self._runner.busy():
+                break
             self._runner.wait_for_one(_LOOK_SEC)
         self._runner.wait_for_all()
         return EXIT_FAILED if self._runner.failed else EXIT_OK
 
     def dry_run(self, show: Callable[[str], None]) -> int:
         """Shows what is due now and why; changes nothing."""
-        tasks = [task for _, task in self.planner().plan_all(self.view())]
-        for task in tasks:
+        due = list(self.planner().plan_all(self.view()))
+        for _, task in due:
             show(f"{task.vol}: {task.text}\n    because: {task.reason}")
-        if not tasks:
+        if not due:
             show("nothing is due")
         return EXIT_OK
 

@@ -68,8 +68,7 @@ def parseFLAG(value: object) -> bool:
 
 
 def parseTEXT(value: object) -> str:
-    """Text that is not empty and printable; a number stands for its digits. Raises ControlError."""
-    text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-    if not text or not text.isprintable():
+    """Printable text; a number stands for its digits. Raises ControlError."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).isprintable():
         raise ControlError("parseTEXT:bad value", value)
-    return text
+    return str(value)

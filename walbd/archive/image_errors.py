@@ -6,7 +6,14 @@ import contextlib
 from collections.abc import Iterator
 
 from walbd.image.store import ImageStore
-from walbd.model.error import StorageFailure
+from walbd.model.error import StorageFailure, WalbError
+from walbd.world.world import World
+
+
+async def add_space_hint(world: World, store: ImageStore, error: WalbError) -> None:
+    """Has a StorageFailure say what to do when the store is full."""
+    if isinstance(error, StorageFailure):
+        error.hint = await world.run(store.space_hint) or error.hint
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from walbd.archive.archive import Archive
+from walbd.archive.image_errors import add_space_hint
 from walbd.archive.states import ARCHIVED, FULL_SYNC, WITH_IMAGE
 from walbd.archive.volume import ArchiveVolume
 from walbd.archive.volume_commands import erase_history
@@ -152,9 +153,10 @@ async def _receive_image(
         hooks = Hooks(lambda count: tell(part.progress_lb * LB_BYTES + count), work.is_cancelled)
         try:
             await receiver.receive_image(sink, decompressor(receiver.compression), hooks)
-        except WalbError:
+        except WalbError as error:
             with suppress(WalbError, OSError):
                 await run_to_end(archive.world, sink.sync)
+            await add_space_hint(archive.world, volume.store, error)
             raise
         work.phase = "sync"
         await run_to_end(archive.world, sink.sync)

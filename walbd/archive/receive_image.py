@@ -9,6 +9,7 @@ from functools import partial
 from walbd.archive.archive import Archive
 from walbd.archive.base_patcher import BasePatcher
 from walbd.archive.content import Content
+from walbd.archive.image_errors import add_space_hint
 from walbd.archive.receive_backup import BaseImageSink, decompressor
 from walbd.archive.states import ARCHIVED, FULL_SYNC, RESET_VOL, RESYNC, STOP, SYNC_READY
 from walbd.archive.volume import ArchiveVolume
@@ -117,7 +118,8 @@ async def _receive_from(
         sink = ResumableSink(fd, interval_bytes, volume.store.abilities.new_base_reads_zero, start, note)
         try:
             await volume.unless_cancelled(converse())
-        except WalbError:
+        except WalbError as error:
+            await add_space_hint(world, volume.store, error)
             await run_to_end(world, sink.note_all)
             raise
         work.phase = "sync"

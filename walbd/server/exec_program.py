@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import IO
 
 from walbd.model.error import Cancelled, InvalidArgument, NotFound, Refused, StorageFailure, one_line
 from walbd.net.control import ControlRequest
@@ -14,8 +16,7 @@ from walbd.server.runtime import Runtime
 
 MAX_OUTPUT_BYTES = 1 << 20
 """Most a program may write to stdout and stderr together."""
-_READ_BYTES = 64 << 10
-_LOOK_AGAIN_SEC = 1.0
+_LOOK_AGAIN_SEC = 0.5
 
 
 class HostPrograms:
@@ -32,42 +33,43 @@ class HostPrograms:
         command = request.params
         _check(command)
         self._runtime.log.info("exec", request.peer_id, " ".join(command))
+        # Files, not pipes: a program that leaves a daemon behind has ended although its output stays open.
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            code = await self._run(command, out, err)
+            if code:
+                status = code << 8 if code > 0 else -code
+                raise Refused(f"child process has returned non-zero:{status}:{command[0]}", _first_line(_text(err)))
+            return [line.strip(" \t") for line in _text(out).splitlines() if line.strip(" \t")]
+
+    async def _run(self, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> int:
         try:
             process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
+                *command, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
             )
         except OSError as error:
             raise StorageFailure(f"cannot run {command[0]}: {error.strerror}") from error
+        ended = asyncio.ensure_future(process.wait())
         try:
-            out, err = await self._output(process)
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-        finally:
-            code = await process.wait()
-        if code:
-            status = code << 8 if code > 0 else -code
-            raise Refused(f"child process has returned non-zero:{status}:{command[0]}", _first_line(err))
-        return [line.strip(" \t") for line in out.decode(errors="replace").splitlines() if line.strip(" \t")]
-
-    async def _output(self, process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
-        assert process.stdout and process.stderr
-        room = [MAX_OUTPUT_BYTES]
-        both = asyncio.gather(_read(process.stdout, room), _read(process.stderr, room))
-        try:
-            while not both.done():
-                await asyncio.wait({both}, timeout=_LOOK_AGAIN_SEC)
+            while not ended.done():
+                await asyncio.wait({ended}, timeout=_LOOK_AGAIN_SEC)
+                if _size(out) + _size(err) > MAX_OUTPUT_BYTES:
+                    raise Refused(f"exec: more than {MAX_OUTPUT_BYTES} bytes of output", "send the output to a file")
                 if self._runtime.shutdown.is_forced:
                     raise Cancelled("exec was ended by a shutdown")
-            out, err = both.result()
         finally:
-            both.cancel()
-        return out, err
+            if not ended.done():
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await ended
+        return ended.result()
+
+
+def _size(file: IO[bytes]) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _text(file: IO[bytes]) -> str:
+    return os.pread(file.fileno(), MAX_OUTPUT_BYTES, 0).decode(errors="replace")
 
 
 def _check(command: Sequence[str]) -> None:
@@ -82,16 +84,6 @@ def _check(command: Sequence[str]) -> None:
         raise NotFound(f"command not found:{command[0][:255]}")
 
 
-async def _read(stream: asyncio.StreamReader, room: list[int]) -> bytes:
-    data = bytearray()
-    while piece := await stream.read(_READ_BYTES):
-        room[0] -= len(piece)
-        if room[0] < 0:
-            raise Refused(f"exec: more than {MAX_OUTPUT_BYTES} bytes of output", "send the output to a file")
-        data += piece
-    return bytes(data)
-
-
-def _first_line(text: bytes) -> str:
-    lines = text.decode(errors="replace").splitlines()
+def _first_line(text: str) -> str:
+    lines = text.splitlines()
     return one_line(lines[0][:500]) if lines else ""

@@ -14,7 +14,7 @@ from walbd.storage.states import TARGET
 if TYPE_CHECKING:
     from walbd.storage.volume import StorageVolume
 
-# What arrives within this time is sent together.
+# The first write after a pause is sent at once; what arrives within this time after it is sent together.
 GATHER_SEC = 0.1
 # The longest time without looking, whatever events the device gives (W9).
 LOOK_SEC = 10.0
@@ -61,7 +61,7 @@ class DeviceMonitor:
                 if self._task is None:
                     return
                 if self._has_work(seen):
-                    volume.context.queue.push(volume.name, GATHER_SEC)
+                    volume.context.queue.push(volume.name)
                 await world.sleep(GATHER_SEC)
             except WalbError as error:
                 await self._wait_after(error)

@@ -96,16 +96,14 @@ def base(tmp_path: Path) -> Path:
     return folder
 
 
-async def check_all(archive: RunningArchive) -> list[int]:
-    """Each restorable gid has its content, restored and scanned; returns them."""
-    gids = [int(line.split()[0]) for line in await archive.get("restorable", "v0", "all")]
+async def check(archive: RunningArchive, *gids: int) -> None:
+    """These gids have their content, restored and scanned."""
     for gid in gids:
         assert await archive.scan(gid, size_lb=SIZE // 512) == image_at(gid)
         if str(gid) not in await archive.get("restored", "v0"):
             await archive.call("restore", "v0", str(gid))
         assert await restored_image(archive, gid, SIZE) == image_at(gid)
         await archive.call("del-restored", "v0", str(gid))
-    return gids
 
 
 @pytest.mark.parametrize("pool", ["", POOL])
@@ -113,13 +111,13 @@ async def test_an_archive_backs_up_restores_applies_grows_and_clears(lvm: LvmCom
     async with running_archive(base, daemon_class=archive_on(lvm, pool)) as archive:
         await archive.call("init-vol", "v0")
         await make_history(archive)
-        assert await check_all(archive) == [1, 2, 3, 4, 5]
-        assert await archive.get("cold", "v0") == (["1", "2", "3", "4", "5"] if pool else [])
+        await check(archive, 2, 3)
+        assert await archive.get("cold", "v0") == (["2", "3"] if pool else [])
         await archive.call("apply", "v0", "4")
         await archive.call("restore", "v0", "4")
     async with running_archive(base, daemon_class=archive_on(lvm, pool)) as archive:
         assert await archive.get("restored", "v0") == ["4"]
-        assert await check_all(archive) == [4, 5]
+        await check(archive, 4, 5)
         await archive.call("resize", "v0", "3M")
         assert await archive.get("vol-size", "v0") == ["6144"]
         diff = clean_diff(LAST, LAST + 1)
@@ -159,7 +157,7 @@ async def test_a_pool_that_becomes_full_ends_restore_and_apply_and_loses_nothing
     async with running_archive(base, daemon_class=archive_on(lvm, SMALL_POOL)) as archive:
         await archive.call("init-vol", "v0")
         await archive.full_backup(image, Snapshot(0, 1))
-        await archive.offer(clean_diff(0, 1), ios, size_lb=size_bytes // 512)
+        await archive.offer(clean_diff(0, 1), ios, 1 << 20, size_lb=size_bytes // 512)
         with pytest.raises(Refused, match="restore:v0:1:") as caught:
             await archive.call("restore", "v0", "1")
         assert f"thin pool {GROUP}/{SMALL_POOL} is full" in caught.value.hint
@@ -179,7 +177,7 @@ async def test_a_pool_that_becomes_full_ends_restore_and_apply_and_loses_nothing
 
 async def test_a_restore_in_a_pool_moves_as_much_as_changed_whatever_the_size(lvm: LvmCommands, base: Path) -> None:
     moved = {}
-    for name, size_bytes in (("small", 8 << 20), ("large", 64 << 20)):
+    for name, size_bytes in (("small", 4 << 20), ("large", 32 << 20)):
         folder = base / name
         folder.mkdir()
         async with running_archive(folder, daemon_class=archive_on(lvm, POOL)) as archive:
@@ -187,14 +185,14 @@ async def test_a_restore_in_a_pool_moves_as_much_as_changed_whatever_the_size(lv
             await archive.full_backup(b"d" * (1 << 20) + bytes(size_bytes - (1 << 20)), Snapshot(0, 1), volume=name)
             for gid in range(4):
                 ios: list[Io] = [Write(gid * 1024, b"n" * (64 << 10))]
-                await archive.offer(clean_diff(gid, gid + 1), ios, volume=name, size_lb=size_bytes // 512)
+                await archive.offer(clean_diff(gid, gid + 1), ios, 1 << 20, volume=name, size_lb=size_bytes // 512)
             run("sync")
             before = moved_bytes()
             await archive.call("restore", name, "4")
             run("sync")
             moved[name] = moved_bytes() - before
     assert moved["large"] <= 1.2 * moved["small"] + (1 << 20)
-    assert moved["large"] < 16 << 20
+    assert moved["large"] < 8 << 20
 
 
 def moved_bytes() -> int:

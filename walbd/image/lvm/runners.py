@@ -21,6 +21,7 @@ COMMAND_TIMEOUT_SEC = 120.0
 END_SEC = 5.0
 MAX_ANSWER_BYTES = 64 << 20
 PROGRAM = "lvm"
+HELPER = (sys.executable, "-m", "walbd.image.lvm.helper")
 
 
 def make_runner() -> Runner:
@@ -39,10 +40,12 @@ class HelperRunner:
     """Hands commands to a helper process (helper.py), which is started when there is none. After a time-out it is
     killed."""
 
-    def __init__(self, timeout_sec: float = COMMAND_TIMEOUT_SEC) -> None:
+    def __init__(self, timeout_sec: float = COMMAND_TIMEOUT_SEC, command: Sequence[str] = HELPER) -> None:
+        """`command` starts a helper; the number of a descriptor is added to it."""
         self._timeout_sec = timeout_sec
+        self._command = command
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
 
     def start(self) -> str:
@@ -68,8 +71,8 @@ class HelperRunner:
         ours, theirs = socket.socketpair()
         with theirs:
             # A session of its own: signals from the terminal are not for it.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "walbd.image.lvm.helper", str(theirs.fileno())],
+            self.process = subprocess.Popen(
+                [*self._command, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -106,8 +109,8 @@ class HelperRunner:
         return answer
 
     def _kill(self) -> None:
-        if self._process:
-            self._process.kill()
+        if self.process:
+            self.process.kill()
         self._end()
 
     def _end(self) -> None:
@@ -115,10 +118,10 @@ class HelperRunner:
         if self._channel:
             self._channel.close()
             self._channel = None
-        if self._process:
+        if self.process:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(END_SEC)
-            self._process = None
+                self.process.wait(END_SEC)
+            self.process = None
 
 
 class ProgramRunner:
