@@ -9,10 +9,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import archive_cases, device_cases, format_cases, group_cases, shipping_cases
+from bench import archive_cases, command_cases, device_cases, format_cases, group_cases, shipping_cases
 from bench.harness import Figure, print_table, write_json
 
-CASES = {**group_cases.CASES, **format_cases.CASES, **device_cases.CASES, **archive_cases.CASES, **shipping_cases.CASES}
+CASES = {
+    **archive_cases.CASES,
+    **command_cases.CASES,
+    **device_cases.CASES,
+    **format_cases.CASES,
+    **group_cases.CASES,
+    **shipping_cases.CASES,
+}
 NEEDED_PROGRAMS = {
     **dict.fromkeys(("device-disk", "device-tmpfs"), device_cases.LOAD_PROGRAMS),
     "archive-restore-growth": ("mkfs.xfs",),

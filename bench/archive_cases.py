@@ -24,9 +24,9 @@ from bench.archive_base import (
     new_server,
     serving,
 )
-from bench.format_cases import Worker
 from bench.format_inputs import write_diffs
 from bench.harness import RUNS, Figure, absolute, median_pair, ratio, timed
+from demo.group import BIN
 from walbd.model.compression import CompressOpt
 from walbd.model.snapshot import Snapshot
 from walbd.model.state import MetaState
@@ -67,7 +67,7 @@ class Many:
     """Figures of an archive with a number of small wdiffs in one volume."""
 
     def __init__(self, folder: Path, count: int, small: Path) -> None:
-        files = make_volume(folder, 1 << 20)
+        files = make_volume(folder, IMAGE_BYTES)
         link_diffs(files, [small] * count)
         server = new_server(folder)
         self.start_sec = statistics.median(self._start_sec(server) for _ in range(RUNS))
@@ -75,7 +75,7 @@ class Many:
             self.pss_bytes = server.pss_bytes()
             asked = [timed(lambda: server.walbc("get", "restorable", VOLUME)) for _ in range(RUNS)]
             self.restorable_sec = statistics.median(asked)
-            received = asyncio.run(send_diffs(server, [small] * RECEIVES, count, 1 << 20))
+            received = asyncio.run(send_diffs(server, [small] * RECEIVES, count, IMAGE_BYTES))
             self.receive_sec = statistics.median(received)
             applying = subprocess.Popen([sys.executable, "-m", "walbc", "-a", "127.0.0.1", "-p", str(server.port),
                                          "apply", VOLUME, str(count), "--wait"])  # fmt: skip
@@ -108,14 +108,16 @@ def many_wdiffs(folder: Path) -> Iterator[Figure]:
 
 def apply_many(folder: Path) -> Iterator[Figure]:
     """50 wdiffs over a 4 GiB plain image, against one merged wdiff with wdiff-redo."""
-    paths = write_diffs(folder, "incompressible", 50, 8 << 20, "none:0:2")
+    paths = write_diffs(folder, "incompressible", 50, 20 << 20, "none:0:2")
     merged, image = folder / "merged", folder / "image"
     with open(merged, "w+b") as out:
         merge_to_file(paths, out.fileno(), PLAIN)
     base = folder / "base"
     files = make_volume(base, IMAGE_BYTES)
     shutil.copyfile(files.path / f"wb_{VOLUME}", image)
-    redo = Worker("apply", image, [merged], keeps_output=True)
+
+    def redo() -> float:
+        return timed(lambda: subprocess.run([BIN / "wdiff-redo", "-i", merged, image], check=True, capture_output=True))
 
     with serving(base, "-allow-dbg") as server:
 
@@ -172,7 +174,7 @@ def restore_growth(folder: Path) -> Iterator[Figure]:
     paths = write_diffs(folder, "incompressible", 100, 256 << 10, "none:0:2")
     moved = []
     with xfs(folder) as place:
-        for image_bytes in (16 << 30, 1 << 30):
+        for image_bytes in (64 << 30, 4 << 30):
             base = place / str(image_bytes)
             files = make_volume(base, image_bytes)
             for gid, path in enumerate(paths):
@@ -181,7 +183,7 @@ def restore_growth(folder: Path) -> Iterator[Figure]:
                 before = server.io_bytes()
                 server.walbc("restore", VOLUME, len(paths), "--wait")
                 moved.append((server.io_bytes() - before) / (1 << 20))
-    yield ratio("restore of a 16 GiB volume / of 1 GiB, bytes", 1.2, moved[0], moved[1], unit="MiB")
+    yield ratio("restore of a 64 GiB volume / of 4 GiB, bytes", 1.2, moved[0], moved[1], unit="MiB")
 
 
 CASES: dict[str, Callable[[Path], Iterator[Figure]]] = {

@@ -49,7 +49,7 @@ def run_command(program: str, *args: object) -> str:
     done = subprocess.run([BIN / program, *map(str, args)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = (done.stderr + done.stdout).strip().splitlines() or [f"exit status {done.returncode}"]
-        raise CommandFailed(f"{program} {' '.join(map(str, args))}: {lines[0]}")
+        raise CommandFailed(f"{program} {' '.join(map(str, args))}: {lines[-1]}")
     return done.stdout
 
 

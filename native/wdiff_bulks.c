@@ -50,7 +50,7 @@ size_t walb_wdiff_pack_bulks(const uint8_t *data, size_t len, uint64_t address_l
                                    .blocks_lb = (uint32_t)(bulk / WALB_LB_BYTES)};
             if (used + bulk > WALB_WDIFF_MAX_PACK_DATA_BYTES)
                 break;
-            put_bulk(data + at, bulk, codec, level, pack + WALB_WDIFF_PACK_HEADER_BYTES + used, &r);
+            put_bulk(data + done * bulk_bytes, bulk, codec, level, pack + WALB_WDIFF_PACK_HEADER_BYTES + used, &r);
             walb_wdiff_build_record(pack, i, &r, (uint32_t)used);
             used += r.stored_bytes;
         }

@@ -9,10 +9,10 @@
 /* Most bytes that n bulks take as packs. */
 size_t walb_wdiff_bulks_room(size_t n, size_t bulk_bytes);
 
-/* Writes packs with one record for each of the n bulks of `data` whose numbers are listed in ascending order. data are len
- * bytes, whole blocks, that begin at block address_lb of the image; bulks have bulk_bytes (at most 32 MiB), the last may be
- * short. Bulks of zeros become records without data, the others are compressed where that makes them smaller. dst has
- * walb_wdiff_bulks_room. Returns the length. */
+/* Writes packs with one record for each of n bulks of a range of an image. The range is len bytes, whole blocks, from block
+ * address_lb on; its bulks have bulk_bytes (at most 32 MiB), the last may be short. `numbers` of the bulks count in the range
+ * and ascend; `data` are these bulks alone, end to end. Bulks of zeros become records without data, the others are
+ * compressed where that makes them smaller. dst has walb_wdiff_bulks_room. Returns the length. */
 size_t walb_wdiff_pack_bulks(const uint8_t *data, size_t len, uint64_t address_lb, size_t bulk_bytes, const uint32_t *numbers,
                              size_t n, int codec, int level, uint8_t *dst);
 /* cffi-end */

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from walbc import kinds
 from walbc.get_targets import GET_TARGETS
+from walbc.global_options import ONCE
 from walbc.table import Command, Forms, Parameter
 from walbd.model.error import InvalidArgument
 
@@ -31,8 +32,8 @@ _WHERE = (
 )
 
 _ARCHIVE_INFO = (
-    Command("list", "names of the archives of a volume", (_VOL,), kinds="P"),
-    Command("get", "address, compression and delay of an archive", (_VOL, _NAME), kinds="P"),
+    Command("list", "names of the archives of a volume", (_VOL,), kinds="P", shape="texts"),
+    Command("get", "address, compression and delay of an archive", (_VOL, _NAME), kinds="P", shape="destination"),
     Command("add", "make an archive a destination of a volume", _WHERE, kinds="P"),
     Command("update", "change (or make) a destination", _WHERE, kinds="P"),
     Command("delete", "remove a destination", (_VOL, _NAME), kinds="P"),
@@ -50,7 +51,7 @@ def _by_name(*rows: Command) -> dict[str, Command]:
 
 
 COMMANDS = _by_name(
-    Command("status", "show the state of a server or a volume", (_ANY_VOL,), retries=True),
+    Command("status", "show the state of a server or a volume", (_ANY_VOL,), retries=True, shape="status"),
     Command(
         "init-vol",
         "make a volume known to a server",
@@ -86,6 +87,7 @@ COMMANDS = _by_name(
         waits=True,
     ),
     Command("del-restored", "delete a restored volume", (_VOL, _GID), kinds="A"),
+    Command("del-cold", "delete a cold snapshot, from which restores begin", (_VOL, _GID), kinds="A"),
     Command(
         "start",
         "start a volume; the role is for a storage, which needs it",
@@ -103,7 +105,7 @@ COMMANDS = _by_name(
         kinds="P",
         forms=Forms("FORM", _by_name(*_ARCHIVE_INFO), "form not specified", "bad command name"),
     ),
-    Command("snapshot", "take a snapshot and print its gid", (_VOL,), kinds="S"),
+    Command("snapshot", "take a snapshot and print its gid", (_VOL,), kinds="S", shape="number"),
     Command(
         "disable-snapshot",
         "let snapshots disappear when diffs are merged (they become implicit)",
@@ -111,6 +113,23 @@ COMMANDS = _by_name(
         kinds="A",
     ),
     Command("enable-snapshot", "keep snapshots when diffs are merged (they become explicit)", _GIDS, kinds="A"),
+    Command(
+        "replicate",
+        "bring another archive up to this one: all but MIB of diffs, or up to a gid at least",
+        (
+            _VOL,
+            Parameter("gid|size", kinds.MERGE_BY),
+            Parameter("GID|MIB", kinds.REPLICATE_END),
+            Parameter("HOST:PORT", kinds.ADDRESS),
+            Parameter("RESYNC", kinds.FLAG, is_optional=True),
+            Parameter("DONTMERGE", kinds.FLAG, is_optional=True),
+            Parameter("CMPR", kinds.COMPRESSION, is_optional=True),
+            Parameter("MAXMERGE", kinds.SIZE, is_optional=True),
+            _BULK,
+        ),
+        kinds="A",
+        waits=True,
+    ),
     Command(
         "apply",
         "write the diffs up to a gid into the base image and delete them",
@@ -156,6 +175,7 @@ COMMANDS = _by_name(
         kinds="A",
         waits=True,
         always_waits=True,
+        shape="text",
     ),
     Command(
         "virt-full-scan",
@@ -189,7 +209,7 @@ COMMANDS = _by_name(
         "occupy a connection for a while, 1 s by default",
         (Parameter("SEC", kinds.SECONDS, is_optional=True),),
     ),
-    Command("version", "print the version of a server"),
+    Command("version", "print the version of a server", shape="version"),
     Command("gc-diff", "delete diffs that nothing needs any more", (_VOL,), kinds="A"),
     Command("dbg-reload-metadata", "read the folder of a volume again (needs -allow-dbg)", (_VOL,), kinds="A"),
     Command(
@@ -215,5 +235,20 @@ COMMANDS = _by_name(
         "write the header of a log pack to a file in the volume's folder at the storage",
         (_VOL, Parameter("LSID", kinds.LSID)),
         kinds="S",
+    ),
+    Command(
+        "top",
+        "show volumes, lag, log usage, running work and alarms of a group of servers",
+        (Parameter("NAME", kinds.SERVER, is_optional=True, repeats=True),),
+        program="walbc.top.program",
+        needs_server=False,
+        switches=(ONCE,),
+    ),
+    Command(
+        "completion",
+        "print a script that lets a shell complete the words of walbc",
+        (Parameter("SHELL", kinds.SHELL),),
+        program="walbc.completion",
+        needs_server=False,
     ),
 )

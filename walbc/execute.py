@@ -9,6 +9,7 @@ from typing import Protocol
 from walbc import console
 from walbc.commands import COMMANDS
 from walbc.options import Request
+from walbc.table import KIND_NAMES
 from walbc.waiting import Waiting, shown
 from walbd.model.error import PeerUnreachable, Refused
 from walbd.net.messages import Progress
@@ -16,6 +17,7 @@ from walbd.net.messages import Progress
 RETRY_DELAY_SEC = 0.1
 _PROBE_PERIOD_SEC = 0.2
 _MAX_UNCLEAR = 3
+_UNKNOWN = ("bad protocol:", "no such target:")
 
 
 class Transport(Protocol):
@@ -43,12 +45,28 @@ def execute(request: Request, transport: Transport) -> list[str]:
 
 def _attempt(request: Request, transport: Transport) -> list[str]:
     _debug(request, f"{request.command.name} to {request.server} as {request.client_id}")
-    if request.wait:
-        values = _attempt_waiting(request, transport)
-    else:
-        values = transport.ask(request, lambda: None, lambda latest: None)
+    try:
+        if request.wait:
+            values = _attempt_waiting(request, transport)
+        else:
+            values = transport.ask(request, lambda: None, lambda latest: None)
+    except Refused as error:
+        raise _explained(request, error) from error
+    except PeerUnreachable as error:
+        if error.hint or request.command.retries:
+            raise
+        raise PeerUnreachable(error.message, "it may have been done or not; look before repeating it") from error
     _debug(request, f"{len(values)} values answered")
     return values
+
+
+def _explained(request: Request, error: Refused) -> Refused:
+    """A server that does not know the command is mostly one of the wrong kind: only we know which is the right one."""
+    form, kinds = request.form, [name for letter, name in KIND_NAMES.items() if letter in request.form.kinds]
+    if not any(text in error.message for text in _UNKNOWN) or len(kinds) == len(KIND_NAMES):
+        return error
+    what = form.name if form is request.command else f"{request.command.name} {form.name}"
+    return Refused(error.message, f"{what} is for a {' or '.join(kinds)}; 'get host-type' tells what this server is")
 
 
 def _debug(request: Request, text: str) -> None:
@@ -61,7 +79,12 @@ def _attempt_waiting(request: Request, transport: Transport) -> list[str]:
         if request.command.name == "shutdown":
             _shut_down(request, transport, waiting)
             return []
-        return transport.ask(request, waiting.begin, waiting.show)
+        try:
+            return transport.ask(request, waiting.begin, waiting.show)
+        except PeerUnreachable as error:
+            if not waiting.is_accepted:
+                raise
+            raise PeerUnreachable(error.message, "the server may go on with it; 'get tasks' tells") from error
 
 
 def _shut_down(request: Request, transport: Transport, waiting: Waiting) -> None:

@@ -46,11 +46,18 @@ def _client_id(text: str) -> str:
     return check_node_id(text)
 
 
+def _name(text: str) -> str:
+    from walbc.servers import check_name
+
+    return check_name(text)
+
+
 OPTIONS = {
     option.name: option
     for option in (
         GlobalOption("a", "HOST", "host name or address of the server", is_required=True),
         GlobalOption("p", "PORT", "its port", _port, is_required=True),
+        GlobalOption("s", "NAME", "a server of the servers file, instead of -a and -p", _name),
         GlobalOption(
             "to",
             "SEC",
@@ -67,3 +74,12 @@ OPTIONS = {
         GlobalOption("debug", "", "say on stderr what happens"),
     )
 }
+WAIT = "--wait"
+JSON = "--json"
+ONCE = "--once"
+SWITCHES = {
+    WAIT: "show progress, end when the work has ended",
+    JSON: "print the answer as JSON",
+    ONCE: "print one page and end",
+}
+"""They may stand before the command or after it."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import walbd.version
 from walbc.commands import COMMANDS
-from walbc.global_options import OPTIONS
-from walbc.table import Command, Forms, Parameter, usage
+from walbc.global_options import JSON, OPTIONS, SWITCHES, WAIT
+from walbc.table import KIND_NAMES, Command, Forms, Parameter, usage
 
 _HELP_LINE = "  -h : show this help"
-_WAIT_LINE = "  --wait : show progress, end when the work has ended"
 _PARAMETERS_LINE = "  COMMAND [PARAMETER...] : COMMAND -h explains one"
 
 
@@ -38,21 +37,29 @@ def main_help() -> str:
                 + f" : {option.explanation}{' (must)' if option.is_required else ''}"
                 for option in OPTIONS.values()
             ),
+            *(f"  {switch} : {meaning}, where the command allows it" for switch, meaning in SWITCHES.items()),
         ]
     )
 
 
-def command_help(command: Command) -> str:
-    """Help of one command."""
-    lines = _forms_help(command, command.forms) if command.forms else _plain_help(command)
-    return "\n".join([*lines, *([_WAIT_LINE] if command.waits else []), _HELP_LINE])
+def command_help(command: Command, form: Command | None = None) -> str:
+    """Help of one command, or of one form of it (`get state`)."""
+    if command.forms and not form:
+        lines = _forms_help(command, command.forms)
+    elif form:
+        lines = [*_plain_help(f"{command.name} {form.name}", form), *_answer(form.name, form)]
+    else:
+        lines = [*_plain_help(command.name, command), *_details(command), *_answer(command.name, command)]
+    return "\n".join([*lines, *_switches(command, form), _HELP_LINE])
 
 
-def _plain_help(command: Command) -> list[str]:
+def _plain_help(name: str, row: Command) -> list[str]:
+    servers = ", ".join(kind for letter, kind in KIND_NAMES.items() if letter in row.kinds)
     return [
-        f"usage:{command.name} {usage(command.parameters)}".rstrip(),
-        f"  {command.explanation}",
-        *_explained(command.parameters),
+        f"usage:{name} {usage(row.parameters)}".rstrip(),
+        f"  {row.explanation}",
+        *([f"  servers : {servers}"] if row.needs_server else []),
+        *_explained(row.parameters),
     ]
 
 
@@ -65,6 +72,7 @@ def _forms_help(command: Command, forms: Forms) -> list[str]:
         f"{forms.name} list:",
         *_padded(rows),
         *_explained(every),
+        f"  {command.name} {forms.name} -h explains one",
     ]
 
 
@@ -85,3 +93,36 @@ def _explained(parameters: Sequence[Parameter]) -> list[str]:
         if parameter.kind.rule:
             names.setdefault(parameter.kind.rule, {})[parameter.name] = None
     return [f"  {', '.join(group)} : {rule.replace('`', '')}" for rule, group in names.items()]
+
+
+def _details(command: Command) -> Iterator[str]:
+    from walbc.explanations import COMMANDS as EXPLANATIONS
+
+    explanation = EXPLANATIONS.get(command.name)
+    if explanation:
+        yield ""
+        yield from (f"  {line}" for line in explanation.text.splitlines())
+        yield from ("", "example:", f"  {explanation.example}")
+
+
+def _answer(name: str, row: Command) -> Iterator[str]:
+    """What is printed, and the same as JSON."""
+    from walbc.explanations import ANSWERS
+
+    if name in ANSWERS and row.shape:
+        import json
+
+        from walbc.shapes import json_value
+
+        value = json_value(row.shape, ANSWERS[name])
+        yield from ("", "answer, for example:", *(f"  {line}" for line in ANSWERS[name]))
+        yield from (f"with {JSON}:", f"  {json.dumps(value, ensure_ascii=False)}")
+
+
+def _switches(command: Command, form: Command | None) -> Iterator[str]:
+    yield ""
+    if command.waits:
+        yield f"  {WAIT} : {SWITCHES[WAIT]}"
+    if (form or command).shape:
+        yield f"  {JSON} : {SWITCHES[JSON]}"
+    yield from (f"  {switch} : {SWITCHES[switch]}" for switch in command.switches)

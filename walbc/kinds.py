@@ -20,11 +20,13 @@ TIME_PREFIX = "@"
 
 class Kind(NamedTuple):
     """A type of parameter. `rule` explains it, where its name does not. `check` raises InvalidArgument when the content
-    is wrong; `form` when a number is not even a number, which is an error of the command line."""
+    is wrong; `form` when a number is not even a number, which is an error of the command line. `words`: all there are,
+    where there are only some."""
 
     rule: str
     check: Callable[[str], object] = _anything
     form: Callable[[str], object] = _anything
+    words: tuple[str, ...] = ()
 
 
 def choice(refusal: str, *words: str, rule: str = "") -> Kind:
@@ -34,7 +36,7 @@ def choice(refusal: str, *words: str, rule: str = "") -> Kind:
         if text not in words:
             raise InvalidArgument(f"{refusal}:{text[:80]}", f"write {' or '.join(words)}")
 
-    return Kind(rule, check)
+    return Kind(rule, check, words=words)
 
 
 def _check_volume(text: str) -> None:
@@ -114,6 +116,12 @@ def _check_percentage(text: str) -> None:
     check_range("percentage of time to sleep", int(text), 0, 99)
 
 
+def _check_server(text: str) -> None:
+    from walbc.servers import check_name
+
+    check_name(text)
+
+
 def _check_device(text: str) -> None:
     if not text.isprintable():
         raise InvalidArgument(f"bad device:{text[:80]}", "write the name or the path of a walb device")
@@ -150,6 +158,8 @@ GID_OR_TIME = Kind(
 )
 MERGE_BY = choice("bad merge parameter", "gid", "size")
 MERGE_END = Kind("after `gid`: the gid to end at; after `size`: the most MiB to read", form=_number)
+REPLICATE_END = Kind("after `gid`: diffs that begin before it are sent; after `size`: MiB left behind", form=_number)
+FLAG = Kind("a number, not 0 for yes", form=_number)
 ZERO_CLEAR = choice("bad resize parameter", "zeroclear")
 IMAGE = Kind("`stdout`, a file (replaced when all has arrived) or a block device (overwritten)")
 PERCENTAGE = Kind("share of time to sleep, 0-99", _check_percentage, _number)
@@ -157,3 +167,5 @@ UUID = Kind("32 hexadecimal digits", _check_uuid)
 STATE = choice("bad state", "SyncReady", "Archived", "Stopped", rule="one of SyncReady Archived Stopped")
 BASE = Kind("`<|GID|>-YYYYMMDDhhmmss` or `<|GID|-->|GID|>-YYYYMMDDhhmmss`", _check_base)
 LSID = Kind("an lsid, decimal", form=_number)
+SHELL = choice("unknown shell", "bash", "zsh", "fish", "servers", rule="bash, zsh or fish")
+SERVER = Kind("name of a server of the servers file", _check_server)

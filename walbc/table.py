@@ -6,11 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from walbc.kinds import Kind
+from walbc.suggest import suggestion
 from walbd.model.error import InvalidArgument
+
+KIND_NAMES = {"S": "storage", "P": "proxy", "A": "archive"}
 
 
 class OptionError(Exception):
     """The command line is not well formed; the message is what follows `OptionError:`."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Parameter(NamedTuple):
@@ -37,8 +44,9 @@ class Command(NamedTuple):
     `kinds`: which servers know it (letters of storage, proxy, archive). `waits`: the server answers before the work is
     done, so that `--wait` means something; `always_waits`: the end of the work is waited for even without it.
     `program`: the module whose `run` carries it out, where that is more than one question and its answer. `retries`:
-    `-retry` is allowed. `passes_on`: parameters are not looked at. `check`: a rule that spans several parameters;
-    raises InvalidArgument.
+    `-retry` is allowed. `passes_on`: parameters are not looked at. `shape`: of the answer as JSON (walbc.shapes).
+    `needs_server`: it is sent to one. `switches`: of its own, besides those that follow from the above. `check`: a
+    rule that spans several parameters; raises InvalidArgument.
     """
 
     name: str
@@ -51,6 +59,9 @@ class Command(NamedTuple):
     retries: bool = False
     passes_on: bool = False
     forms: Forms | None = None
+    shape: str = ""
+    needs_server: bool = True
+    switches: tuple[str, ...] = ()
     check: Callable[[Sequence[str]], None] | None = None
 
 
@@ -64,12 +75,26 @@ def usage(parameters: Sequence[Parameter]) -> str:
     return f"[{text}]" if first.is_optional else text
 
 
+def selected(command: Command, values: Sequence[str]) -> Command:
+    """The row that describes the parameters: of the form that the first of them selects, or the command's own. Raises
+    InvalidArgument when there is no such form."""
+    if not command.forms:
+        return command
+    forms = command.forms
+    see = f"walbc {command.name} -h lists them"
+    if not values:
+        raise InvalidArgument(forms.missing, see)
+    if values[0] not in forms.rows:
+        hint = suggestion(values[0], forms.rows, see)
+        raise InvalidArgument(f"{forms.unknown}:{values[0][:80]}", hint)
+    return forms.rows[values[0]]
+
+
 def check_parameters(command: Command, values: Sequence[str]) -> None:
     """Raises OptionError when count or numbers are wrong, InvalidArgument when a content is."""
     _check_texts(values)
-    form = command
+    form = selected(command, values)
     if command.forms:
-        form = _selected(command.forms, values)
         values = values[1:]
     _check_count(form.parameters, values)
     pairs = _pairs(form.parameters, values)
@@ -91,15 +116,6 @@ def _check_texts(values: Sequence[str]) -> None:
             raise InvalidArgument(f"not UTF-8:{index}", "write the parameter in UTF-8") from error
 
 
-def _selected(forms: Forms, values: Sequence[str]) -> Command:
-    names = " ".join(forms.rows)
-    if not values:
-        raise InvalidArgument(forms.missing, f"{forms.name} is one of {names}")
-    if values[0] not in forms.rows:
-        raise InvalidArgument(f"{forms.unknown}:{values[0][:80]}", f"{forms.name} is one of {names}")
-    return forms.rows[values[0]]
-
-
 def _check_count(parameters: Sequence[Parameter], values: Sequence[str]) -> None:
     for parameter in parameters[len(values) :]:
         if not parameter.is_optional:
@@ -112,7 +128,7 @@ def _check_form(parameter: Parameter, value: str) -> None:
     try:
         parameter.kind.form(value)
     except InvalidArgument as error:
-        raise OptionError(f"bad value:{value} for {parameter.name}") from error
+        raise OptionError(f"bad value:{value} for {parameter.name}", error.hint) from error
 
 
 def _pairs(parameters: Sequence[Parameter], values: Sequence[str]) -> list[tuple[Parameter, str]]:

@@ -196,7 +196,9 @@ class RunningArchive(Peers):
 
 
 @asynccontextmanager
-async def running_archive(folder: Path, world: World | None = None, **settings: Any) -> AsyncIterator[RunningArchive]:
+async def running_archive(
+    folder: Path, world: World | None = None, daemon_class: type[ArchiveDaemon] = ArchiveDaemon, **settings: Any
+) -> AsyncIterator[RunningArchive]:
     """Runs a walb-archive on a free port; it is ended by force if the test has not."""
     world = world or World()
     records = Records()
@@ -204,8 +206,9 @@ async def running_archive(folder: Path, world: World | None = None, **settings: 
     logger.addHandler(records)
     runtime = Runtime.make(world, Log(logger, Repeats(world.monotonic)))
     base = BaseDirectory(world.files, folder, "archive", create=False)
-    daemon = ArchiveDaemon(
-        ArchiveSettings(port=0, bind="127.0.0.1", node_id="a0", base_dir=str(folder), **settings), runtime
+    daemon = daemon_class(
+        ArchiveSettings(**({"port": 0, "bind": "127.0.0.1", "node_id": "a0", "base_dir": str(folder)} | settings)),
+        runtime,
     )
     task = asyncio.create_task(daemon.run(base.volume_names(runtime.log)))
     task.add_done_callback(lambda _: runtime.changes.notify())

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.archive.archive_testing import RunningArchive, clean_diff, running_archive
-from tests.archive.crash_history import HASHED_IMAGE, NEW_IMAGE, ROUNDS
+from tests.archive.crash_history import HASHED_IMAGE, NEW_IMAGE, ROUNDS, STALE_IMAGE
 from walbd.model.error import WalbError
 
 HOOKED = (
     *("rename", "fsync", "fdatasync", "unlink", "mkdir", "rmdir", "ftruncate", "write", "pwrite"),
     *("copy_file_range", "open", "fchmod"),
 )
-MAX_OPERATIONS = 300
+MAX_OPERATIONS = 400
 
 
 async def init(archive: RunningArchive) -> None:
@@ -42,6 +42,32 @@ async def full_backup(archive: RunningArchive) -> None:
 
 async def hash_backup(archive: RunningArchive) -> None:
     await archive.hash_backup(HASHED_IMAGE, 5)
+
+
+def replica_of(base: Path) -> Path:
+    """The base directory of the second archive."""
+    return base.with_name(f"{base.name}-replica")
+
+
+async def replicate(archive: RunningArchive) -> None:
+    """The base image, then what differs from a base that has moved on, then diffs."""
+    folder = replica_of(archive.base)
+    folder.mkdir()
+    async with running_archive(folder, node_id="a1") as second:
+        await second.call("init-vol", "v0")
+        await archive.call("replicate", "v0", "gid", "0", str(second.address))
+        await archive.call("apply", "v0", "2")
+        await archive.call("replicate", "v0", "size", "0", str(second.address))
+
+
+async def resync(archive: RunningArchive) -> None:
+    """Over another history."""
+    folder = replica_of(archive.base)
+    folder.mkdir()
+    async with running_archive(folder, node_id="a1") as second:
+        await second.call("init-vol", "v0")
+        await second.full_backup(STALE_IMAGE)
+        await archive.call("replicate", "v0", "size", "0", str(second.address), "1", "1")
 
 
 async def receive(archive: RunningArchive) -> None:
@@ -92,7 +118,7 @@ SCENARIOS: dict[str, Callable[[RunningArchive], Awaitable[None]]] = {
     action.__name__: action
     for action in (
         *(init, full_backup, hash_backup, receive, restore, delete_restored, stop, start, clear, reset),
-        *(apply, merge, enable, resize),
+        *(apply, merge, enable, resize, replicate, resync),
     )
 }
 

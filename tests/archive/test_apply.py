@@ -154,7 +154,7 @@ async def test_a_half_applied_base_serves_and_is_completed_by_the_next_apply(
             with pytest.raises(Refused, match="the disk fails"):
                 await archive.call("apply", "v0", "3")
         (line,) = [line for line in await archive.get("last-result", "v0") if "kind:apply" in line]
-        assert "result:the disk fails" in line
+        assert "result:apply:v0:3:the disk fails" in line
         assert await check_restorable(archive) == [3, 4, 5]
         with pytest.raises(Refused, match="half applied"):
             await archive.call("merge", "v0", "3", "gid", "5")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.archive.archive_testing import OTHER_UUID, RunningArchive, clean_diff, content, names, running_archive
 from tests.archive.crash_history import HASHED_IMAGE, IMAGE, NEW_IMAGE, ROUNDS, image_at, prepare
-from tests.archive.crash_scenarios import FAULTS, SCENARIOS
+from tests.archive.crash_scenarios import FAULTS, SCENARIOS, replica_of
 from walbd.model.error import Refused
 from walbd.net.wdiff_transfer import Answer
 
@@ -82,6 +82,8 @@ async def complete(archive: RunningArchive, scenario: str) -> None:
             gid = await archive.hash_backup(HASHED_IMAGE, 0)
             assert await archive.offer(clean_diff(gid, gid + 1), [], uuid=OTHER_UUID) is Answer.ACCEPT
             assert await archive.restored_content(gid + 1) == HASHED_IMAGE
+        case "replicate" | "resync":
+            await complete_replica(archive)
         case "receive":
             answer = await archive.offer(clean_diff(3, 4), ROUNDS[3])
             assert answer in (Answer.ACCEPT, Answer.TOO_OLD_DIFF)
@@ -113,6 +115,26 @@ async def complete(archive: RunningArchive, scenario: str) -> None:
         case "reset":
             await archive.call("reset-vol", "stopped")
             assert names(archive.base / "stopped") == ["archive_uuid", "base", "state", "uuid"]
+
+
+async def complete_replica(archive: RunningArchive) -> None:
+    """The second archive, which died as well, is brought up to the first; before and after, what it has is right."""
+    folder = replica_of(archive.base)
+    folder.mkdir(exist_ok=True)
+    async with running_archive(folder, node_id="a1") as second:
+        if await second.get("state", "v0") == ["Clear"]:
+            await second.call("init-vol", "v0")
+        assert names(folder, "*/tmp??????") == []
+        same = (
+            await second.get("archive-uuid", "v0") == await archive.get("archive-uuid", "v0")
+            if (await second.get("state", "v0") == ["Archived"])
+            else False
+        )
+        if same:
+            for line in await second.get("restorable", "v0", "all"):
+                assert await second.scan(int(line.split()[0])) == image_at(int(line.split()[0]))
+        await archive.call("replicate", "v0", "size", "0", str(second.address), "0" if same else "1")
+        await check_restorable(second, "v0", len(IMAGE))
 
 
 async def crash(base: Path, scenario: str, fault: str, seed: int, count: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,19 +34,14 @@ def test_help_names_the_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         assert f"\n  -{name} " in text
 
 
-def test_a_volume_group_is_refused_with_the_way_out(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], base: Path
-) -> None:
-    assert run_main(monkeypatch, "-b", str(base), "-vg", "vg0") == 1
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("ArchiveServer: error: -vg vg0")
-    assert "leave -vg out" in lines[0]
-
-
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [(["-discard", "maybe"], "-discard:maybe"), (["-fi", "0"], "-fi"), (["-b", "/nowhere/at/all"], "/nowhere/at/all")],
+    [
+        (["-discard", "maybe"], "-discard:maybe"),
+        (["-fi", "0"], "-fi"),
+        (["-vg", "a/b"], "-vg:a/b"),
+        (["-b", "/nowhere/at/all"], "/nowhere/at/all"),
+    ],
 )
 def test_bad_content_of_an_option_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], text: str
@@ -54,6 +50,24 @@ def test_bad_content_of_an_option_is_one_line(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert text in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["-vg", "no-such-group"], "volume group does not exist:no-such-group (hint: 'vgs' lists those there are"),
+        (["-tp", "pool"], "-tp pool without -vg (hint: name the volume group"),
+    ],
+)
+def test_images_that_cannot_be_stored_where_told_end_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], base: Path, arguments: list[str], text: str
+) -> None:
+    if "-vg" in arguments and shutil.which("lvm") is None:
+        text = "LVM is not installed"
+    assert run_main(monkeypatch, "-b", str(base), "-l", str(base / "log"), *arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ArchiveServer: error: ")
+    assert text in line
 
 
 async def test_the_program_serves_until_a_signal_ends_it(base: Path) -> None:

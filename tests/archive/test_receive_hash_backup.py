@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,7 +28,7 @@ from walbd.model.error import Refused
 from walbd.model.snapshot import Snapshot
 from walbd.model.timetext import digits
 from walbd.net.hash_backup import HashBackupSender
-from walbd.net.wdiff_transfer import Answer
+from walbd.net.wdiff_transfer import Answer, WdiffSender
 
 # The last content with a block changed, one that became zeros, and one that is as it was in the base.
 DEVICE = IMAGE[:4096] + bytes(4096) + image_at(LAST)[8192:-512] + b"z" * 512
@@ -212,6 +213,27 @@ async def test_of_a_larger_image_only_the_volume_is_compared(archived: RunningAr
     await archived.call("resize", "v0", str(len(IMAGE) + 65536))
     gid = await archived.hash_backup(DEVICE, 0)
     assert await make_clean(archived, gid) == DEVICE + bytes(65536)
+
+
+async def test_a_diff_that_is_just_arriving_comes_first(
+    archived: RunningArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    send = WdiffSender.send_packs
+
+    async def send_later(self: WdiffSender, *words: Any) -> None:
+        begun.set()
+        await may_end.wait()
+        await send(self, *words)
+
+    monkeypatch.setattr(WdiffSender, "send_packs", send_later)
+    diff = asyncio.create_task(archived.offer(clean_diff(LAST, LAST + 1), [Write(3, b"3" * 512)]))
+    await begun.wait()
+    backup = asyncio.create_task(archived.hash_backup(DEVICE, 0))
+    may_end.set()
+    assert await diff is Answer.ACCEPT
+    assert await backup == LAST + 2
+    assert await archived.scan(LAST + 2) == DEVICE
 
 
 async def test_only_an_archived_volume_takes_a_hash_backup(archive: RunningArchive) -> None:

@@ -44,7 +44,7 @@ async def test_the_common_commands_answer(tmp_path: Path) -> None:
         (["shutdown", "now"], "parseShutdownParam:bad option:now"),
         (["sleep", "1k"], "not a number:1k"),
         (["sleep", "100000"], "seconds out of range"),
-        (["exec", "/bin/true"], "exec command is disabled"),
+        (["exec", "/bin/true"], "exec command is not allowed"),
     ],
 )
 async def test_what_is_not_acceptable_is_refused_with_a_reason(tmp_path: Path, words: list[str], message: str) -> None:

@@ -19,7 +19,7 @@ OPTIONS = {
     "walb-archive": "p bind b l debug id maxconn fg to ka vg tp wn discard fi autoresize keep-one-cold-snap maxopen "
     "maxopen-virt apply-sleep-pct sync-cmpr lock-time-th",
     "walb-device": "n ldev ddev s",
-    "walbc": "a p to id retry debug",
+    "walbc": "a p s to id retry debug",
     "wdevc": "",
 }
 
@@ -147,14 +147,13 @@ WALBC = {
 def test_a_malformed_walbc_command_line_is_an_option_error() -> None:
     for what, ended in run_many({what: ["walbc", *words] for what, words in WALBC.items()}).items():
         assert ended.status == 1, what
-        assert "Traceback" not in ended.err, what
-        assert "OptionError:" in ended.out + ended.err, f"{what}: {ended}"
+        assert ended.error.startswith("OptionError:"), f"{what}: {ended}"
 
 
-def test_walbc_without_a_known_command_shows_its_help() -> None:
-    for words in ([], ["nonsense"]):
-        ended = run("walbc", "-a", "127.0.0.1", "-p", "1", *words)
-        assert ended.status == 1 and "usage: walbc" in ended.out and not ended.err
+def test_walbc_without_a_command_shows_its_help() -> None:
+    ended = run("walbc", "-a", "127.0.0.1", "-p", "1")
+    assert ended.status == 1 and "usage: walbc" in ended.out and not ended.err
+    assert "did you mean status" in run("walbc", "-a", "127.0.0.1", "-p", "1", "statsu").error
 
 
 def test_walbc_refuses_what_cannot_be_in_one_line() -> None:

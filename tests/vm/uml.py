@@ -35,6 +35,7 @@ ip link set lo up
 for module in {modules}; do modprobe -q -d {folder}/tree $module; done
 cat > /run/lvm/lvm.conf <<'END'
 activation {{ udev_sync=0 udev_rules=0 verify_udev_operations=0 monitoring=0 }}
+activation {{ reserved_memory=0 reserved_stack=0 process_priority=0 }}
 devices {{ dir="/dev" scan=["/dev"] use_devicesfile=0 }}
 devices {{ obtain_device_list_from_udev=0 external_device_info_source="none" }}
 global {{ use_lvmpolld=0 }}

@@ -134,3 +134,9 @@ async def test_the_debug_commands_overwrite_metadata(archive: RunningArchive) ->
     assert (await run(archive, "get", "base", "v0")).lines == ["<|1|>-20261123010500"]
     assert (await run(archive, "dbg-set-state", "v0", "Stopped")).lines == []
     assert (await run(archive, "get", "state", "v0")).lines == ["Stopped"]
+
+
+async def test_a_command_for_another_kind_of_server_says_for_which(archive: RunningArchive) -> None:
+    assert "snapshot is for a storage" in (await run(archive, "snapshot", "v0")).error
+    assert "get proxy-diff is for a proxy" in (await run(archive, "get", "proxy-diff", "v0")).error
+    assert "set-full-scan-bps is for a storage" in (await run(archive, "set-full-scan-bps", "0")).error

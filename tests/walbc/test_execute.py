@@ -102,6 +102,17 @@ def test_a_refusal_before_the_work_begins_shows_no_progress(capsys: pytest.Captu
     assert capsys.readouterr().err == ""
 
 
+def test_a_connection_lost_while_waiting_says_that_the_work_may_go_on() -> None:
+    with pytest.raises(PeerUnreachable) as caught:
+        execute.execute(request("restore", "vol0", "5", "--wait"), Script(CUT, accepts=True))
+    assert str(caught.value) == "connection cut (hint: the server may go on with it; 'get tasks' tells)"
+
+
+def test_a_connection_lost_before_the_answer_says_that_nothing_is_known() -> None:
+    with pytest.raises(PeerUnreachable, match="look before repeating it"):
+        execute.execute(request("snapshot", "vol0"), Script(CUT))
+
+
 def test_ctrl_c_while_waiting_says_that_the_work_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         execute.execute(request("stop", "vol0", "--wait"), Script(KeyboardInterrupt(), accepts=True))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from walbc.commands import COMMANDS
+from walbc.explanations import COMMANDS as EXPLANATIONS
 from walbc.get_targets import GET_TARGETS
 from walbc.options import Printout, parse
 from walbc.reference import page
@@ -18,7 +20,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "walbc.md"
 
 def help_of(*words: str) -> list[str]:
     with pytest.raises(Printout) as caught:
-        parse(words)
+        parse(words, {})
     assert caught.value.status == 0
     lines: list[str] = caught.value.text.split("\n")
     return lines
@@ -44,6 +46,28 @@ def test_each_command_explains_itself(command: str) -> None:
     lines = help_of(*SERVER, command, "-h")
     assert re.match(rf"usage: ?{command}", lines[0])
     assert ("  --wait : show progress, end when the work has ended" in lines) == COMMANDS[command].waits
+
+
+def test_help_of_a_command_needs_no_server() -> None:
+    assert help_of("restore", "-h")[0] == "usage:restore VOL GID"
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if not COMMANDS[name].forms])
+def test_each_command_has_an_explanation_and_an_example_that_is_in_order(name: str, tmp_path: Path) -> None:
+    example = EXPLANATIONS[name].example
+    file = tmp_path / "servers.toml"
+    kinds = (("s0", "storage"), ("p0", "proxy"), ("a0", "archive"))
+    file.write_text("".join(f"[servers.{name}]\nhost='h'\nport=1\nkind='{kind}'\n" for name, kind in kinds))
+    program, *words = shlex.split(example)
+    request = parse(words, {"WALBC_CONFIG": str(file)})
+    assert (program, request.command.name) == ("walbc", name)
+
+
+def test_help_of_a_target_shows_an_answer_as_lines_and_as_json() -> None:
+    lines = help_of("get", "restorable", "-h")
+    assert lines[0] == "usage:get restorable VOL [all]"
+    assert "  5 2026-11-23T01:03:00 1" in lines
+    assert any(line.startswith('  [{"gid": 5, ') for line in lines)
 
 
 def test_help_of_a_command_shows_optional_parameters_in_brackets() -> None:

@@ -185,7 +185,9 @@ def test_a_command_the_server_does_not_know_is_refused_by_name(
     archive: Archive, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*archive.address, "-id", "me", "snapshot", "vol0"]) == 1
-    assert error_of(capsys.readouterr().err).startswith("bad protocol:snapshot:me")
+    told = error_of(capsys.readouterr().err)
+    assert told.startswith("bad protocol:snapshot:me")
+    assert told.endswith("(hint: snapshot is for a storage; 'get host-type' tells what this server is)")
 
 
 def test_a_wrong_parameter_never_reaches_the_server(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,13 +254,19 @@ def test_shutdown_waits_until_the_server_is_gone(archive: Archive, capsys: pytes
     assert "shutdown: done in " in capsys.readouterr().err
 
 
-def test_option_errors_and_help_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-x"]) == 1
-    output = capsys.readouterr()
-    assert output.out.startswith("OptionError:bad opt:-x\n")
-    assert output.err == ""
+    assert capsys.readouterr() == ("", "OptionError:bad opt:-x (hint: walbc -h lists options and commands)\n")
+    assert main(["-a", "h", "-p", "1", "\n"]) == 1
+    assert capsys.readouterr().err.startswith("OptionError:bad command:\\n (hint: ")
+
+
+def test_help_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-h"]) == 0
     assert main([]) == 1
+    output = capsys.readouterr()
+    assert output.out.count("usage: walbc ") == 2
+    assert output.err == ""
 
 
 def run_program(*words: str, **how: Any) -> subprocess.Popen[bytes]:

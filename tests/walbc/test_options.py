@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import pytest
 
+from walbc.commands import COMMANDS
 from walbc.options import Printout, Request, parse
+from walbc.table import OptionError
+from walbd.archive.states import RULES as ARCHIVE
 from walbd.model.address import Address
-from walbd.model.error import InvalidArgument
+from walbd.model.error import InvalidArgument, one_line
+from walbd.proxy.states import RULES as PROXY
+from walbd.server.command_rules import Answer
+from walbd.storage.states import RULES as STORAGE
 
 SERVER = ["-a", "host1", "-p", "10000"]
 
 
 def request(*words: str) -> Request:
-    return parse([*SERVER, *words])
+    return parse([*SERVER, *words], {})
 
 
 def refusal(*words: str) -> str:
-    """First line of an option error; the help of its level must follow."""
-    with pytest.raises(Printout) as caught:
-        parse(words)
-    first, empty, *help_text = caught.value.text.split("\n")
-    assert caught.value.status == 1
-    assert empty == ""
-    assert help_text
-    return first
+    """The reason of an option error, as it is printed before the hint."""
+    with pytest.raises(OptionError) as caught:
+        parse(words, {})
+    return f"OptionError:{one_line(str(caught.value))}"
 
 
 def test_options_have_their_documented_defaults() -> None:
@@ -53,7 +55,9 @@ def test_the_value_of_an_option_is_taken_blindly() -> None:
     [
         (["-x", "status"], "OptionError:bad opt:-x"),
         (["-", "status"], "OptionError:bad opt:-"),
-        (["--wait", "status"], "OptionError:bad opt:--wait"),
+        (["--wait", *SERVER, "status"], "OptionError:bad opt:--wait"),
+        ([*SERVER, "clear-vol", "vol0", "--json"], "OptionError:bad opt:--json"),
+        (["--json", *SERVER, "archive-info", "add", "vol0", "a0", "h:1"], "OptionError:bad opt:--json"),
         ([*SERVER, "status", "-x"], "OptionError:bad opt:-x"),
         ([*SERVER, "status", "-a", "host2"], "OptionError:bad opt:-a"),
         ([*SERVER, "start", "vol0", "--wait"], "OptionError:bad opt:--wait"),
@@ -65,11 +69,10 @@ def test_the_value_of_an_option_is_taken_blindly() -> None:
         ([*SERVER, "-to", "10G", "status"], "OptionError:bad value:10G for -to"),
         ([*SERVER, "-retry", "-1", "status"], "OptionError:bad value:-1 for -retry"),
         ([*SERVER, "-id", "a\nb", "status"], "OptionError:bad value:a\\nb for -id"),
-        (["status", "-a"], "OptionError:opt is necessary:a"),
+        (["status", "-a", "h"], "OptionError:bad opt:-a"),
         (["-a"], "OptionError:bad value:no value for -a"),
         (["-p", "1", "status"], "OptionError:opt is necessary:a"),
         (["-a", "h", "status"], "OptionError:opt is necessary:p"),
-        (["status", "-h"], "OptionError:opt is necessary:a"),
         ([*SERVER, "restore", "vol0"], "OptionError:param is necessary:GID"),
         ([*SERVER, "clear-vol"], "OptionError:param is necessary:VOL"),
         ([*SERVER, "exec"], "OptionError:param is necessary:PATH"),
@@ -95,13 +98,49 @@ def test_the_value_of_an_option_is_taken_blindly() -> None:
         ([*SERVER, "gc-diff", "vol0", "--wait"], "OptionError:bad opt:--wait"),
     ],
 )
-def test_a_malformed_command_line_is_answered_with_its_reason_and_help(words: list[str], line: str) -> None:
+def test_a_malformed_command_line_is_answered_with_its_reason(words: list[str], line: str) -> None:
     assert refusal(*words) == line
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ([*SERVER, "statu"], "did you mean status or start?"),
+        ([*SERVER, "RESTORE", "vol0", "5"], "did you mean restore"),
+        ([*SERVER, "xyzzy"], "walbc -h lists options and commands"),
+        ([*SERVER, "restore", "vol0"], "usage: walbc restore VOL GID"),
+        ([*SERVER, "get", "state"], "usage: walbc get state VOL"),
+        ([*SERVER, "restore", "vol0", "x"], "write digits only"),
+        (["-p", "x", "status"], "write digits only"),
+        (["status"], "or name a server with -s"),
+        ([*SERVER, "status", "-to", "5"], "options of the connection stand before the command"),
+        ([*SERVER, "vol0", "status"], "parameters stand after the command"),
+        ([*SERVER, "snapshot", "vol0", "--wait"], "snapshot is answered when it is done"),
+    ],
+)
+def test_an_option_error_says_what_to_do(words: list[str], hint: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        parse(words, {})
+    assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["get", "restorble", "vol0"], "did you mean restorable"),
+        (["get", "zzz"], "walbc get -h lists them"),
+        (["archive-info", "upd", "vol0"], "did you mean update?"),
+    ],
+)
+def test_a_mistyped_target_is_answered_with_what_may_have_been_meant(words: list[str], hint: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        request(*words)
+    assert caught.value.hint.startswith(hint)
 
 
 def test_a_missing_command_prints_the_main_help() -> None:
     with pytest.raises(Printout) as caught:
-        parse(SERVER)
+        parse(SERVER, {})
     assert caught.value.status == 1
     assert caught.value.text.startswith("walbc: WalB control command\n")
 
@@ -190,10 +229,30 @@ def test_parameters_are_passed_on_as_they_were_typed(words: list[str]) -> None:
     assert request(*words).parameters == words[1:]
 
 
-@pytest.mark.parametrize("words", [["--wait", "vol0", "5"], ["vol0", "--wait", "5"], ["vol0", "5", "--wait"]])
-def test_wait_is_accepted_anywhere_after_the_command(words: list[str]) -> None:
-    got = request("restore", *words)
-    assert (got.wait, got.parameters) == (True, ["vol0", "5"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--wait", "restore", "vol0", "5"],
+        ["restore", "--wait", "vol0", "5"],
+        ["restore", "vol0", "--wait", "5"],
+        ["restore", "vol0", "5", "--wait"],
+    ],
+)
+def test_wait_is_accepted_before_and_after_the_command(words: list[str]) -> None:
+    got = request(*words)
+    assert (got.wait, got.is_shown, got.parameters) == (True, True, ["vol0", "5"])
+
+
+@pytest.mark.parametrize("words", [["--json", "get", "state", "vol0"], ["get", "state", "vol0", "--json"]])
+def test_json_is_accepted_before_and_after_the_command(words: list[str]) -> None:
+    got = request(*words)
+    assert (got.is_json, got.parameters) == (True, ["state", "vol0"])
+
+
+def test_every_asynchronous_command_takes_wait() -> None:
+    waiting = {name for name, command in COMMANDS.items() if command.waits}
+    rules = {row.command for table in (ARCHIVE, STORAGE, PROXY) for row in table.values() if row.answer is Answer.ASYNC}
+    assert {*rules & COMMANDS.keys(), "shutdown"} <= waiting
 
 
 def test_exec_passes_everything_on_but_one_leading_separator() -> None:

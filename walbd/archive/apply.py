@@ -10,6 +10,8 @@ import os
 
 from walbd.archive.archive import Archive
 from walbd.archive.asker import Asker
+from walbd.archive.cold import cold_for_apply, cold_to_base, drop_cold_before, settle
+from walbd.archive.image_errors import naming
 from walbd.archive.states import APPLY
 from walbd.archive.volume import ArchiveVolume
 from walbd.model.algebra import apply_state, begin_applying
@@ -62,9 +64,14 @@ class _Apply:
         self._throttle = Throttle(archive.settings.apply_sleep_percent, work.is_cancelled)
 
     async def run(self) -> None:
-        """One step after the other, each of at most -maxopen diffs."""
+        """The newest cold image that leads there becomes the base; then one step after the other, each of at most
+        -maxopen diffs."""
         volume, work = self._volume, self._work
         content = volume.content
+        await settle(self._archive, volume)
+        if (cold_gid := cold_for_apply(volume, self._gid)) is not None:
+            work.phase = "cold to base"
+            await cold_to_base(self._archive, volume, cold_gid)
         image_bytes = await volume.base_size_lb() * LB_BYTES
         step = self._archive.settings.max_open_files
         count = len(to_apply(content.diffs, content.base, self._gid))
@@ -84,6 +91,7 @@ class _Apply:
         await self._store(after)
         gid = after.snapshot_begin.gid_begin
         await volume.drop_diffs(ended_by(content.diffs, gid))
+        await drop_cold_before(self._archive, volume, gid)
 
     async def _store(self, state: MetaState) -> None:
         """Memory follows what is durable."""
@@ -99,18 +107,19 @@ class _Apply:
             self._asker.progress(work.done, work.total, work.unit, work.phase)
             self._throttle.pause()
 
-        fd = volume.store.open_base(volume.name)
-        try:
-            apply_wdiffs(
-                fd,
-                image_size_lb(fd),
-                [volume.files.diff_path(diff) for diff in diffs],
-                self._archive.settings.discard_type,
-                work.is_cancelled,
-                progress,
-            )
-        finally:
-            os.close(fd)
+        with naming(volume.store, f"apply:{volume.name}:{self._gid}"):
+            fd = volume.store.open_base(volume.name)
+            try:
+                apply_wdiffs(
+                    fd,
+                    image_size_lb(fd),
+                    [volume.files.diff_path(diff) for diff in diffs],
+                    self._archive.settings.discard_type,
+                    work.is_cancelled,
+                    progress,
+                )
+            finally:
+                os.close(fd)
 
 
 def image_size_lb(fd: int) -> int:

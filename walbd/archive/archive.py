@@ -8,6 +8,8 @@ from pathlib import Path
 from walbd.archive.options import ArchiveSettings
 from walbd.archive.volume import ArchiveVolume
 from walbd.image.store import ImageStore
+from walbd.net.connection import Timing
+from walbd.net.handshake import Identity
 from walbd.server.log import Log
 from walbd.server.runtime import Runtime
 from walbd.server.state_machine import CLEAR
@@ -25,6 +27,8 @@ class Archive:
     works: WorkTable
     volumes: VolumeTable[ArchiveVolume]
     store: ImageStore
+    me: Identity
+    timing: Timing
 
     @property
     def world(self) -> World:

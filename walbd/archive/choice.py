@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
+
 from walbd.archive.volume import ArchiveVolume
+from walbd.model.archive_plan import base_for_restore
 from walbd.model.diff import Diff
 from walbd.model.error import NotFound
 from walbd.model.selection import Restorable, restorable, to_restore
+from walbd.model.state import MetaState
 from walbd.model.timetext import pretty
 
 
@@ -16,6 +21,27 @@ def diffs_to_restore(volume: ArchiveVolume, gid: int) -> list[Diff]:
         return to_restore(volume.content.diffs, volume.content.base, gid)
     except NotFound as error:
         raise NotFound(f"bad gid to restore:{volume.name}:{gid}", _nearest(volume, gid)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a restore can begin with, the base image or a cold one, and the diffs that lead from there to its gid."""
+
+    state: MetaState
+    diffs: list[Diff]
+    cold_gid: int | None = None
+
+
+def starts_of_restore(volume: ArchiveVolume, gid: int) -> list[Start]:
+    """The best first; the last is the base. Raises NotFound: a cold image makes no other gid restorable than the base
+    does."""
+    content = volume.content
+    starts = [Start(content.base, diffs_to_restore(volume, gid))]
+    state = base_for_restore(content.base, content.cold_times, gid)
+    if state != content.base:
+        with contextlib.suppress(NotFound):
+            starts.insert(0, Start(state, to_restore(content.diffs, state, gid), state.snapshot_begin.gid_begin))
+    return starts
 
 
 def snapshot_at(volume: ArchiveVolume, timestamp: int) -> Restorable:

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from walbd.archive import debug
 from walbd.archive.apply import apply
 from walbd.archive.archive import Archive
+from walbd.archive.cold import delete_cold
 from walbd.archive.merge import MergeRange, merge
+from walbd.archive.replicate import Replication, replicate
 from walbd.archive.resize import resize
 from walbd.archive.restore import Time, delete_restored, restore
 from walbd.archive.scan import image_hash
 from walbd.archive.snapshots import change_snapshots, collect_garbage
 from walbd.archive.volume_commands import clear_volume, init_volume, reset_volume, start_volume
+from walbd.model.address import Address
+from walbd.model.compression import CompressOpt
 from walbd.model.error import InvalidArgument
 from walbd.model.limits import DEFAULT_BULK_BYTES, LB_BYTES
 from walbd.model.state import MetaState
@@ -26,6 +30,7 @@ from walbd.server.stop_state import parse_stop_mode
 TIME_PREFIX = "@"
 ZERO_CLEAR = "zeroclear"
 MIB_BYTES = 1 << 20
+DEFAULT_MERGE_BYTES = 1 << 30
 
 
 def command_table(archive: Archive) -> Mapping[str, Command]:
@@ -62,6 +67,10 @@ def command_table(archive: Archive) -> Mapping[str, Command]:
         given = Parameters(request.params, 2, 2)
         await delete_restored(archive, given.volume(), given.number(1))
 
+    async def del_cold(request: ControlRequest) -> None:
+        given = Parameters(request.params, 2, 2)
+        await delete_cold(archive, given.volume(), given.number(1))
+
     async def apply_diffs(request: ControlRequest) -> None:
         given = Parameters(request.params, 2, 2)
         await apply(archive, given.volume(), given.number(1), request)
@@ -69,6 +78,10 @@ def command_table(archive: Archive) -> Mapping[str, Command]:
     async def merge_diffs(request: ControlRequest) -> None:
         given = Parameters(request.params, 4, 4)
         await merge(archive, given.volume(), _merge_range(given), request)
+
+    async def replicate_volume(request: ControlRequest) -> None:
+        given = Parameters(request.params, 4, 9)
+        await replicate(archive, given.volume(), _replication(given), request)
 
     async def enable_snapshot(request: ControlRequest) -> None:
         given = Parameters(request.params, 2)
@@ -117,12 +130,14 @@ def command_table(archive: Archive) -> Mapping[str, Command]:
         "stop": Command(stop, "stop"),
         "restore": Command(restore_snapshot),
         "del-restored": Command(del_restored, "del-restored"),
+        "del-cold": Command(del_cold, "del-cold"),
         "apply": Command(apply_diffs),
         "merge": Command(merge_diffs),
         "enable-snapshot": Command(enable_snapshot),
         "disable-snapshot": Command(disable_snapshot),
         "gc-diff": Command(gc_diff),
         "resize": Command(resize_volume),
+        "replicate": Command(replicate_volume),
         "bhash": Command(bhash),
         "dbg-reload-metadata": Command(dbg_reload_metadata, "dbg-reload-metadata"),
         "dbg-set-uuid": Command(dbg_set_uuid, "dbg-set-uuid"),
@@ -141,3 +156,23 @@ def _merge_range(given: Parameters) -> MergeRange:
     if gid_begin >= value:
         raise InvalidArgument(f"bad gid range:{gid_begin}:{value}", "the second gid must be larger")
     return MergeRange(gid_begin, gid_end=value)
+
+
+def _replication(given: Parameters) -> Replication:
+    """`size MIB` or `gid GID`, HOST:PORT [RESYNC [DONTMERGE [CMPR [MAXMERGE [BULK]]]]]."""
+    by, number = given.text(1), given.number(2)
+    if by not in ("size", "gid"):
+        raise InvalidArgument(f"bad replicate parameter:{by}", "write size MIB or gid GID")
+    max_merge_bytes = given.size_bytes(7, DEFAULT_MERGE_BYTES)
+    if max_merge_bytes == 0:
+        raise InvalidArgument("MAXMERGE must not be 0")
+    return Replication(
+        Address.parse(given.text(3)),
+        number * MIB_BYTES if by == "size" else 0,
+        number if by == "gid" else None,
+        given.number(4, 0) != 0,
+        given.number(5, 0) == 0,
+        CompressOpt.parse(given.text(6, "snappy:0:1")),
+        max_merge_bytes,
+        given.bulk_bytes(8, DEFAULT_BULK_BYTES),
+    )

@@ -24,12 +24,15 @@ class Content:
     diffs: DiffSet = field(default_factory=DiffSet)
     latest: MetaState = NO_BASE
     """What the base and all diffs that can be reached from it make; never applying."""
+    cold_times: dict[int, int] = field(default_factory=dict)
+    """The cold images: gid and UNIX time of each."""
 
     def begin_history(self, base: MetaState, archive_uuid: bytes, uuid: bytes) -> None:
         """A full backup is done."""
         self.base, self.archive_uuid, self.uuid = base, archive_uuid, uuid
         self.diffs = DiffSet()
         self.latest = base
+        self.cold_times = {}
 
     def add(self, diff: Diff) -> None:
         """A diff that fits the latest snapshot is stored."""

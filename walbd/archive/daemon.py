@@ -13,19 +13,23 @@ from walbd.archive.options import ArchiveSettings
 from walbd.archive.queries import Queries
 from walbd.archive.receive_backup import receive_full_backup
 from walbd.archive.receive_hash_backup import receive_hash_backup
+from walbd.archive.receive_replication import receive_replication
 from walbd.archive.receive_wdiff import receive_wdiff
 from walbd.archive.scan import send_scan
 from walbd.archive.status import status_lines
 from walbd.archive.volume import ArchiveVolume
+from walbd.image.lvm.make import make_lvm_store
 from walbd.image.plain_files import PlainFileStore
-from walbd.net import full_backup, hash_backup, virtual_scan, wdiff_transfer
+from walbd.image.store import ImageStore
+from walbd.model.error import InvalidArgument
+from walbd.net import full_backup, hash_backup, replication, virtual_scan, wdiff_transfer
 from walbd.net.server import Handler
 from walbd.server.commands import Command, GetHandler
 from walbd.server.daemon import Daemon
 
 
 class ArchiveDaemon(Daemon[ArchiveSettings, ArchiveVolume]):
-    """walb-archive with plain-file images."""
+    """walb-archive."""
 
     kind: ClassVar[str] = "archive"
     creates_base: ClassVar[bool] = False
@@ -33,12 +37,25 @@ class ArchiveDaemon(Daemon[ArchiveSettings, ArchiveVolume]):
     @cached_property
     def archive(self) -> Archive:
         """What the parts of this daemon share."""
-        store = PlainFileStore(self.base_dir, self.runtime.world.files)
-        return Archive(self.settings, self.runtime, self.works, self.volumes, store)
+        return Archive(
+            self.settings, self.runtime, self.works, self.volumes, self.make_store(), self.identity, self.timing
+        )
+
+    def make_store(self) -> ImageStore:
+        """Where the images are. Tests have others."""
+        if self.settings.volume_group:
+            return make_lvm_store(self.settings.volume_group, self.settings.thin_pool)
+        if self.settings.thin_pool:
+            raise InvalidArgument(f"-tp {self.settings.thin_pool} without -vg", "name the volume group of the pool")
+        return PlainFileStore(self.base_dir, self.runtime.world.files)
 
     async def recover(self, volume_names: list[str]) -> None:
+        await self.runtime.world.run(self.archive.store.open)
         for name in volume_names:
             await load_volume(self.archive, name)
+
+    async def end_service(self) -> None:
+        await self.runtime.world.run(self.archive.store.close)
 
     def command_table(self) -> Mapping[str, Command]:
         return command_table(self.archive)
@@ -54,5 +71,6 @@ class ArchiveDaemon(Daemon[ArchiveSettings, ArchiveVolume]):
             full_backup.COMMAND: partial(receive_full_backup, self.archive),
             hash_backup.COMMAND: partial(receive_hash_backup, self.archive),
             wdiff_transfer.COMMAND: partial(receive_wdiff, self.archive),
+            replication.COMMAND: partial(receive_replication, self.archive),
             virtual_scan.COMMAND: partial(send_scan, self.archive),
         }

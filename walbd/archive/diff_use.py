@@ -73,6 +73,11 @@ class DiffUse:
         finally:
             self._is_renaming = False
 
+    @property
+    def has_readers(self) -> bool:
+        """Whether anybody reads the volume now."""
+        return bool(self._readers)
+
     def _check_not_renaming(self) -> None:
         if self._is_renaming:
             raise BadState(f"snapshots of {self._volume} are being changed", "try again in a moment")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from walbd.server.options import Kind, at_least, in_range, option
 from walbd.wdiff.apply import Discard
 
 DEFAULT_MAX_OPEN = 200
+_LVM_NAME = re.compile(r"[A-Za-z0-9_+.][A-Za-z0-9_+.-]{0,126}", re.ASCII)
 
 
 def _check_discard(name: str, value: Any) -> None:
@@ -20,12 +22,9 @@ def _check_discard(name: str, value: Any) -> None:
         raise InvalidArgument(f"bad value of -{name}:{value}", "use zero, ignore or passdown")
 
 
-def _refuse_volume_group(name: str, value: Any) -> None:
-    if value:
-        raise InvalidArgument(
-            f"-{name} {value}: images on LVM are not supported by this version",
-            f"leave -{name} out; images are then plain files in the base directory",
-        )
+def _check_lvm_name(name: str, value: Any) -> None:
+    if value and not _LVM_NAME.fullmatch(value):
+        raise InvalidArgument(f"bad value of -{name}:{value[:160]}", "'vgs' and 'lvs' list the names there are")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +41,15 @@ class ArchiveSettings(CommonSettings):
 
     base_dir: str = base_option("archive")
     volume_group: str = option(
-        "vg", Kind.TEXT, "", "LVM volume group; not supported yet", word="NAME", check=_refuse_volume_group
+        "vg",
+        Kind.TEXT,
+        "",
+        "LVM volume group of the images; else they are files",
+        word="NAME",
+        check=_check_lvm_name,
     )
     thin_pool: str = option(
-        "tp", Kind.TEXT, "", "LVM thin pool; not supported yet", word="NAME", check=_refuse_volume_group
+        "tp", Kind.TEXT, "", "thin pool of the images in that group", word="NAME", check=_check_lvm_name
     )
     max_wdiffs: int = option(
         "wn", Kind.INTEGER, 1000, "most wdiff files merged into one replication step", check=at_least(1)

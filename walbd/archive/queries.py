@@ -120,8 +120,7 @@ class Queries:
         return [str(self._archive.store.restored_path(volume.name, gid).absolute())]
 
     async def _cold(self, params: list[str]) -> list[str]:
-        self._one(params, "get cold")
-        return []
+        return list(map(str, sorted(self._one(params, "get cold").content.cold_times)))
 
     async def _restorable(self, params: list[str]) -> list[str]:
         given = Parameters(params, 1, 2)

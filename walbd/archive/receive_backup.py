@@ -139,9 +139,7 @@ async def _converse(
 async def _receive_image(
     archive: Archive, volume: ArchiveVolume, receiver: FullBackupReceiver, part: FullBackupState, work: Work
 ) -> None:
-    def progress(received_bytes: int) -> None:
-        volume.progress_lb = part.progress_lb + received_bytes // LB_BYTES
-        work.done = volume.progress_lb * LB_BYTES
+    tell = volume.telling_progress(work)
 
     def on_sync(end_bytes: int) -> None:
         if end_bytes > part.progress_lb * LB_BYTES:
@@ -151,9 +149,9 @@ async def _receive_image(
     try:
         reads_zero = volume.store.abilities.new_base_reads_zero and not part.progress_lb
         sink = BaseImageSink(fd, archive.settings.sync_interval_bytes, reads_zero, on_sync)
-        hooks = Hooks(progress, work.is_cancelled)
+        hooks = Hooks(lambda count: tell(part.progress_lb * LB_BYTES + count), work.is_cancelled)
         try:
-            await receiver.receive_image(sink, _decompressor(receiver.compression), hooks)
+            await receiver.receive_image(sink, decompressor(receiver.compression), hooks)
         except WalbError:
             with suppress(WalbError, OSError):
                 await run_to_end(archive.world, sink.sync)
@@ -164,7 +162,8 @@ async def _receive_image(
         os.close(fd)
 
 
-def _decompressor(kind: CompressionType) -> Decompress | None:
+def decompressor(kind: CompressionType) -> Decompress | None:
+    """What undoes a compression of bulks."""
     return None if kind is CompressionType.NONE else partial(decompress, kind)
 
 

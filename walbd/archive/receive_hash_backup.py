@@ -38,8 +38,10 @@ async def receive_hash_backup(archive: Archive, connection: Connection) -> None:
         raise Refused(f"bad host type:{backup.host_kind}", "only a walb-storage makes hash backups")
     volume = archive.volumes.get(backup.volume)
     log = archive.log.of_connection(archive.settings.node_id, connection.peer_id)
+    await volume.until_no_diff_arrives()
     volume.check(COMMAND)
     await check_size(archive, volume, backup.size_lb, log)
+    await volume.until_no_diff_arrives()
     volume.check(COMMAND)
     total_bytes = backup.size_lb * LB_BYTES
     with (
@@ -109,14 +111,10 @@ class _HashBackup:
         uuid = await receiver.receive_log_uuid()
         await receiver.confirm()
         received = ReceivedDiff(new, uuid, self.archive.settings.sync_interval_bytes)
-        hooks = Hooks(self._progress, self.work.is_cancelled)
+        hooks = Hooks(self.scan.volume.telling_progress(self.work), self.work.is_cancelled)
         await receiver.receive_differences(self.scan.image.read, received.feed, hooks)
         self.work.phase = "sync"
         await run_to_end(world, received.complete)
         await run_to_end(world, received.sync)
         await receiver.confirm()
         return uuid, await receiver.receive_snapshot(), received
-
-    def _progress(self, done_bytes: int) -> None:
-        self.work.done = done_bytes
-        self.scan.volume.progress_lb = done_bytes // LB_BYTES

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from walbd.archive.cold_recovery import load_cold_images, settle_switch
 from walbd.archive.content import Content
 from walbd.archive.states import ARCHIVED, SYNC_READY
 from walbd.archive.volume_files import VolumeFiles
@@ -37,14 +38,18 @@ def recover(name: str, files: VolumeFiles, store: ImageStore) -> Found:
         found.infos.append(f"{name}:garbage collected tmp files:{count}")
     if found.state == SYNC_READY:
         return found
+    content = found.content
+    if store.cold and (told := settle_switch(name, files, store, content)):
+        found.infos.append(told)
     if not store.base_size_lb(name):
         raise NotFound(
             f"base image is missing:{store.base_path(name)}",
             f"bring it back and start again, or 'clear-vol {name}' and back the volume up anew",
         )
-    content = found.content
     content.diffs = _load_diffs(name, files, found.warnings)
     content.recompute_latest()
+    if store.cold:
+        found.infos += load_cold_images(name, files, store.cold, content)
     if found.state == ARCHIVED:
         _drop_superseded(name, files, found)
     if behind := stranded(content.diffs, content.base):

@@ -7,11 +7,15 @@ changed. It gets its name when it is complete and durable, so that an interrupte
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from walbd.archive.archive import Archive
 from walbd.archive.asker import Asker
-from walbd.archive.choice import diffs_to_restore, snapshot_at
+from walbd.archive.choice import Start, snapshot_at, starts_of_restore
+from walbd.archive.cold import keep_cold, keep_newest_cold
+from walbd.archive.image_errors import naming
 from walbd.archive.states import RESTORE
 from walbd.archive.volume import ArchiveVolume
 from walbd.model.algebra import apply_state
@@ -45,8 +49,8 @@ async def restore(archive: Archive, name: str, wanted: GidOrTime, asker: Asker) 
     gid, told = _resolve(volume, wanted)
     if gid in restored_gids:
         raise AlreadyExists(f"already restored:{name}:{gid}", f"'del-restored {name} {gid}' removes it")
-    diffs = diffs_to_restore(volume, gid)
-    async with volume.reading("restore", gid, diffs):
+    starts = starts_of_restore(volume, gid)
+    async with volume.reading("restore", gid, [diff for start in starts for diff in start.diffs]):
         with (
             archive.works.begin("restore", name, Slots.FOREGROUND, volume.is_cancelled) as work,
             volume.actions.running(RESTORE),
@@ -55,7 +59,7 @@ async def restore(archive: Archive, name: str, wanted: GidOrTime, asker: Asker) 
             archive.log.info(f"restore started:{name}:{gid}")
             begin_sec = archive.world.monotonic()
             try:
-                await _Restore(archive, volume, gid, diffs, work, asker).run()
+                await _Restore(archive, volume, gid, starts, work, asker).run()
             except BaseException:
                 await run_to_end(archive.world, archive.store.abandon_restore, name, gid)
                 raise
@@ -82,46 +86,80 @@ class _Restore:
     """One restore at work."""
 
     def __init__(
-        self, archive: Archive, volume: ArchiveVolume, gid: int, diffs: list[Diff], work: Work, asker: Asker
+        self, archive: Archive, volume: ArchiveVolume, gid: int, starts: list[Start], work: Work, asker: Asker
     ) -> None:
         self._archive = archive
         self._volume = volume
         self._gid = gid
-        self._diffs = diffs
+        self._starts = starts
         self._work = work
         self._asker = asker
+        self._image_lb = 0
 
     async def run(self) -> None:
-        world, store, volume, work = self._archive.world, self._archive.store, self._volume, self._work
-        diffs, state = self._diffs, volume.content.base
-        step = self._archive.settings.max_open_files
+        archive, volume, work = self._archive, self._volume, self._work
+        step = archive.settings.max_open_files
         # An apply may write to the base meanwhile: whatever it writes lies below these diffs.
         async with volume.base_lock:
-            image_bytes = await volume.base_size_lb() * LB_BYTES
+            self._image_lb = await volume.base_size_lb()
+            image_bytes = self._image_lb * LB_BYTES
+            start = self._start()
+            diffs = start.diffs
             # The image is passed over once for the copy and once for each step.
             work.total, work.phase = image_bytes * (1 + -(-len(diffs) // step)), "copy"
-            await run_to_end(world, store.begin_restore, volume.name, self._gid, work.is_cancelled, self._progress)
+            await run_to_end(archive.world, self._begin, start)
         work.phase = "apply"
         for i in range(0, len(diffs), step):
-            await run_to_end(world, self._apply, diffs[i : i + step], image_bytes * (1 + i // step))
-        self._archive.log.info(f"restore-status:{volume.name}:{state}:{apply_state(state, diffs)}")
+            await run_to_end(archive.world, self._apply, diffs[i : i + step], image_bytes * (1 + i // step))
+        state = apply_state(start.state, diffs)
+        archive.log.info(f"restore-status:{volume.name}:{start.state}:{state}")
         work.phase = "sync"
         self._progress(work.total)
         work.check_cancelled()
-        await run_to_end(world, store.commit_restore, volume.name, self._gid)
+        await keep_cold(archive, volume, state)
+        await run_to_end(archive.world, self._commit)
+        if archive.settings.keep_one_cold_snapshot:
+            await keep_newest_cold(archive, volume)
+
+    def _start(self) -> Start:
+        """The best of those whose image is still there."""
+        cold_times = self._volume.content.cold_times
+        return next(start for start in self._starts if start.cold_gid is None or start.cold_gid in cold_times)
+
+    def _naming(self) -> AbstractContextManager[None]:
+        return naming(self._archive.store, f"restore:{self._volume.name}:{self._gid}")
+
+    def _begin(self, start: Start) -> None:
+        """Makes the temporary image. Blocks."""
+        store, name, work = self._archive.store, self._volume.name, self._work
+        with self._naming():
+            if start.cold_gid is not None and store.cold:
+                store.cold.begin_restore(name, self._gid, start.cold_gid)
+            else:
+                store.begin_restore(name, self._gid, work.is_cancelled, self._progress)
+
+    def _commit(self) -> None:
+        """Blocks."""
+        with self._naming():
+            self._archive.store.commit_restore(self._volume.name, self._gid)
 
     def _apply(self, diffs: list[Diff], done_bytes: int) -> None:
         """Writes diffs to the temporary image. Blocks."""
-        fd = self._archive.store.open_restore(self._volume.name, self._gid)
-        try:
+        with self._naming(), self._opened() as fd:
             apply_wdiffs(
                 fd,
-                os.fstat(fd).st_size // LB_BYTES,
+                self._image_lb,
                 [self._volume.files.diff_path(diff) for diff in diffs],
                 self._archive.settings.discard_type,
                 self._work.is_cancelled,
                 lambda done_lb: self._progress(done_bytes + done_lb * LB_BYTES),
             )
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        fd = self._archive.store.open_restore(self._volume.name, self._gid)
+        try:
+            yield fd
         finally:
             os.close(fd)
 

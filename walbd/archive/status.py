@@ -85,7 +85,7 @@ async def _image_lines(archive: Archive, volume: ArchiveVolume, size_lb: int) ->
         f"archiveUuid {uuid_hex(content.archive_uuid)}",
         f"base {content.base}",
         f"latest {_latest(volume)}",
-        "numCold 0",
+        f"numCold {len(content.cold_times)}",
         f"numRestored {len(gids)}",
         f"numRestorable {len(restorable(content.diffs, content.base))}",
         f"numRestorableAll {len(restorable(content.diffs, content.base, all_clean=True))}",

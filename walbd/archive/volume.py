@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from walbd.archive.content import Content
 from walbd.archive.diff_use import DiffUse
-from walbd.archive.states import ACTIONS, ACTIVE, ARCHIVED, RULES, STATES, STOP, STOPPED
+from walbd.archive.states import ACTIONS, ACTIVE, ARCHIVED, RULES, STATES, STOP, STOPPED, WDIFF_RECV
 from walbd.archive.volume_files import VolumeFiles
 from walbd.image.store import ImageStore
 from walbd.model.diff import Diff
 from walbd.model.error import NotFound
+from walbd.model.limits import LB_BYTES
 from walbd.net.tasks import run_to_end
 from walbd.server.interrupt import unless_cancelled
 from walbd.server.runtime import Runtime
 from walbd.server.state_machine import CLEAR
 from walbd.server.stop_state import StopMode
+from walbd.server.tasks import Work
 from walbd.server.volume import Volume
 
 T = TypeVar("T")
@@ -60,6 +62,20 @@ class ArchiveVolume(Volume):
             yield
         finally:
             self.progress_lb = 0
+
+    async def until_no_diff_arrives(self) -> None:
+        """Lets a diff that is being received come first. Nothing is awaited after the last look."""
+        while self.machine.state == WDIFF_RECV and not self.is_cancelled():
+            await self.runtime.changes.wait_for(lambda: self.machine.state != WDIFF_RECV or self.is_cancelled())
+
+    def telling_progress(self, work: Work) -> Callable[[int], None]:
+        """What tells progress in bytes to work and to `get progress`."""
+
+        def tell(done_bytes: int) -> None:
+            work.done = done_bytes
+            self.progress_lb = done_bytes // LB_BYTES
+
+        return tell
 
     @asynccontextmanager
     async def reading(self, what: str, gid: int, diffs: Iterable[Diff]) -> AsyncIterator[None]:

@@ -76,6 +76,9 @@ def erase_history(volume: ArchiveVolume) -> None:
     volume.store.sweep(volume.name)
     for gid in volume.store.restored_gids(volume.name):
         volume.store.delete_restored(volume.name, gid)
+    if cold := volume.store.cold:
+        for gid in cold.gids(volume.name):
+            cold.delete(volume.name, gid)
 
 
 def _erase(volume: ArchiveVolume) -> None:

@@ -32,6 +32,7 @@ FULL_BACKUP_STATE = "full_backup_state"
 WDIFF_SUFFIX = ".wdiff"
 STORED_STATES = STATES.static - {CLEAR}
 _COLD = re.compile(r"[0-9]+\.cold")
+_CANONICAL_COLD = re.compile(r"(0|[1-9][0-9]{0,19})\.cold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,30 @@ class VolumeFiles:
     def remove_full_backup_state(self) -> None:
         self._folder.remove(FULL_BACKUP_STATE)
 
+    def save_full_repl_state(self, state: FullReplState) -> None:
+        """How far a full replication has come."""
+        self._folder.save_record(FULL_REPL_STATE, state)
+
+    def remove_full_repl_state(self) -> None:
+        """The full replication is complete."""
+        self._folder.remove(FULL_REPL_STATE)
+
+    def cold_gids(self) -> list[int]:
+        """The cold images that have a file with their time; other names are left alone (snapshot-model.md W15)."""
+        return [int(match[1]) for match in map(_CANONICAL_COLD.fullmatch, self._names()) if match]
+
+    def load_cold_time(self, gid: int) -> int:
+        """UNIX seconds."""
+        return self._folder.load_u64(_cold_file(gid))
+
+    def save_cold_time(self, gid: int, timestamp: int) -> None:
+        """Makes a cold image one that counts."""
+        self._folder.save_u64(_cold_file(gid), timestamp)
+
+    def remove_cold_time(self, gid: int) -> None:
+        """A missing one is fine."""
+        self._folder.remove(_cold_file(gid))
+
     def new_file(self) -> NewFile:
         """A file in the volume's folder that gets its name when it is complete."""
         return self._files.new_file(self.path)
@@ -186,6 +211,10 @@ class VolumeFiles:
             return os.listdir(self.path)
         except OSError as error:
             raise StorageFailure(f"cannot list {self.path}: {error.strerror}") from error
+
+
+def _cold_file(gid: int) -> str:
+    return f"{gid}.cold"
 
 
 def _fill(folder: VolumeFolder) -> None:

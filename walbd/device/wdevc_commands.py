@@ -17,6 +17,8 @@ from walbd.device.resolve import resolve_device
 from walbd.device.user_device import UserDevice
 from walbd.device.wdevc_attach import DEFAULT_DEAD_SEC, DEFAULT_TIMEOUT_SEC, attach, detach
 from walbd.model.error import InvalidArgument, WalbError
+from walbd.model.limits import LB_BYTES
+from walbd.wlog.super_sector import device_size_bytes
 from walbd.world.command_line import Arguments, Option, parse_number
 
 SOCKET_DIR_VARIABLE = "WALB_SOCKET_DIR"
@@ -82,6 +84,19 @@ async def _log_usage(device: AdministeredDevice, arguments: Arguments) -> Lines:
 
 async def _log_capacity(device: AdministeredDevice, arguments: Arguments) -> Lines:
     return [str((await device.info()).ring_size_pb)]
+
+
+async def _size(device: AdministeredDevice, arguments: Arguments) -> Lines:
+    return [str((await device.info()).size_lb)]
+
+
+async def _log_size(device: AdministeredDevice, arguments: Arguments) -> Lines:
+    await device.info()  # from here on the device below is known
+    fd = device.open_log()
+    try:
+        return [str(device_size_bytes(fd) // LB_BYTES)]
+    finally:
+        os.close(fd)
 
 
 async def _is_overflow(device: AdministeredDevice, arguments: Arguments) -> Lines:
@@ -277,6 +292,8 @@ def _commands() -> Iterable[Command]:
     yield on_device("get-completed-lsid", "prints it", _lsid(lambda lsids: lsids.completed))
     yield on_device("get-log-usage", "prints the blocks of log kept", _on_device(_log_usage))
     yield on_device("get-log-capacity", "prints the blocks the ring has", _on_device(_log_capacity))
+    yield on_device("get-size", "prints the size in blocks of 512 bytes", _on_device(_size))
+    yield on_device("get-log-size", "prints that of its log device", _on_device(_log_size))
     yield on_device("is-flush-capable", "prints 0 or 1", _on_device(_is_flush_capable))
     yield on_device("is-log-overflow", "prints 0 or 1", _on_device(_is_overflow))
     yield on_device("is-flozen", "prints 0 or 1 (the old spelling of is-frozen)", _on_device(_is_frozen))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from walbd.image.sparse_copy import copy_image
-from walbd.image.store import Abilities, IsCancelled, OnProgress
+from walbd.image.store import Abilities, ColdImages, IsCancelled, OnProgress
 from walbd.model.error import AlreadyExists, InvalidArgument, NotFound, StorageFailure
 from walbd.model.limits import LB_BYTES
 from walbd.world.files import Files
@@ -27,10 +27,22 @@ class PlainFileStore:
     """ImageStore on files. `base_folder` is the server's base directory."""
 
     abilities = Abilities("plain files")
+    # Without reflink each would take the room of a whole image.
+    cold: ColdImages | None = None
 
     def __init__(self, base_folder: Path, files: Files) -> None:
         self._base_folder = base_folder
         self._files = files
+
+    def open(self) -> None:
+        """The base directory is there already."""
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+    def space_hint(self) -> str:
+        """Full file systems say so themselves."""
+        return ""
 
     def base_path(self, volume: str) -> Path:
         return self._base_folder / volume / f"wb_{volume}"

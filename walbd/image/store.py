@@ -1,7 +1,8 @@
 """What an archive needs of its images; LVM and plain files provide it (docs/architecture.md, the image seam).
 
 A *base image* holds a volume as of the state in file `base`. A *restored volume* is a writable copy of one gid; while
-it is being made it carries the ending `_tmp` and may be removed by anybody (servers.md 5.1).
+it is being made it carries the ending `_tmp` and may be removed by anybody (servers.md 5.1). A *cold image* is a copy
+of one gid that nobody writes to: later restores begin with it, and it can take the place of the base.
 
 All calls block: use them through World.run. They raise StorageFailure (the operating system refused), NotFound,
 AlreadyExists or Cancelled. Sizes are in logical blocks of 512 bytes unless the name says otherwise.
@@ -27,12 +28,54 @@ class Abilities:
     thin_pool: str = ""
     new_base_reads_zero: bool = True
     """False: the receiver of a full backup has to write zeros too."""
+    grows_under_restored: bool = True
+    """False: a base image that restored volumes depend on cannot grow."""
+
+
+class ColdImages(Protocol):
+    """The cold images of a store."""
+
+    def gids(self, volume: str) -> list[int]:
+        """Ascending."""
+
+    def keep(self, volume: str, gid: int) -> None:
+        """Makes a cold image of the temporary restored volume as it is now; one that is there is replaced."""
+
+    def begin_restore(self, volume: str, gid: int, cold_gid: int) -> None:
+        """As ImageStore.begin_restore, but copies a cold image, in the size of the base. Raises NotFound."""
+
+    def delete(self, volume: str, gid: int) -> None:
+        """Raises NotFound."""
+
+    def begin_switch(self, volume: str, gid: int) -> None:
+        """Removes the base image, and has the cold image ready to take its place. When it fails both are still there,
+        or `switching_gid` tells of it."""
+
+    def end_switch(self, volume: str, gid: int) -> None:
+        """Makes what `begin_switch` has prepared the base image."""
+
+    def cancel_switch(self, volume: str, gid: int) -> None:
+        """Makes what `begin_switch` has prepared a cold image again."""
+
+    def switching_gid(self, volume: str) -> int | None:
+        """The gid of a cold image that was about to become the base when a switch was interrupted."""
 
 
 class ImageStore(Protocol):
     """Base images and restored volumes of all volumes of an archive."""
 
     abilities: Abilities
+    cold: ColdImages | None
+    """None: this kind of store keeps no cold images."""
+
+    def open(self) -> None:
+        """Comes before everything else. Raises NotFound or BadState when the store cannot be used."""
+
+    def close(self) -> None:
+        """Ends what `open` has started."""
+
+    def space_hint(self) -> str:
+        """What to do when the store is full, or nearly so; empty otherwise."""
 
     def base_path(self, volume: str) -> Path:
         """Where the base image is, or would be."""
@@ -48,10 +91,11 @@ class ImageStore(Protocol):
         """A file descriptor for reading and writing the base image. Raises NotFound."""
 
     def grow_base(self, volume: str, size_lb: int) -> None:
-        """Makes the base image larger; the new part reads as zeros. Raises InvalidArgument when it would shrink."""
+        """Makes the base image larger; the new part reads as zeros. Raises InvalidArgument when it would shrink,
+        BadState when restored volumes stand in the way (`grows_under_restored`)."""
 
     def delete_base(self, volume: str) -> None:
-        """Removes the base image durably; a missing one is fine."""
+        """Removes the base image durably, one that was about to take its place too; missing ones are fine."""
 
     def restored_gids(self, volume: str) -> list[int]:
         """Gids of the finished restored volumes, ascending."""

@@ -5,7 +5,7 @@ Clean, dirty and compared diffs, overlaps and gaps live in one set. A set is use
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 
 from walbd.model.diff import Diff
@@ -14,18 +14,27 @@ from walbd.model.limits import UINT64_MAX
 from walbd.model.sorted_gids import SortedGids
 
 _Place = tuple[int, int]
-_Entry = tuple[int, int, Diff]
 
 
 class _Node:
-    """The diffs that cross one point of the gid axis: by begin ascending, and by end descending (negated). The second
-    element is the diff's turn of insertion, so that entries never compare diffs."""
+    """The diffs that cross one point of the gid axis: by begin ascending, and by end descending. On level 0 all have
+    the same ends, and one list serves as both: most diffs are there, one in each node."""
 
     __slots__ = ("by_begin", "by_end")
 
-    def __init__(self) -> None:
-        self.by_begin: list[_Entry] = []
-        self.by_end: list[_Entry] = []
+    def __init__(self, level: int) -> None:
+        self.by_begin: list[Diff] = []
+        self.by_end: list[Diff] = [] if level else self.by_begin
+
+    def add(self, diff: Diff) -> None:
+        insort(self.by_begin, diff, key=_begin)
+        if self.by_end is not self.by_begin:
+            insort(self.by_end, diff, key=_minus_end)
+
+    def remove(self, diff: Diff) -> None:
+        del self.by_begin[self.by_begin.index(diff, bisect_left(self.by_begin, _begin(diff), key=_begin))]
+        if self.by_end is not self.by_begin:
+            del self.by_end[self.by_end.index(diff, bisect_left(self.by_end, _minus_end(diff), key=_minus_end))]
 
 
 def _place_of(diff: Diff) -> _Place:
@@ -43,7 +52,7 @@ class DiffSet:
         self._turns: dict[Diff, int] = {}
         self._next_turn = 0
         self._begins = SortedGids()
-        self._at_begin: dict[int, dict[Diff, Diff]] = {}
+        self._at_begin: dict[int, tuple[Diff, ...]] = {}
         self._nodes: dict[_Place, _Node] = {}
         self._nodes_per_level = [0] * 65
         for diff in diffs:
@@ -61,7 +70,7 @@ class DiffSet:
 
     def get(self, diff: Diff) -> Diff | None:
         """The diff of the set with the same ends (its flags, time and size may differ)."""
-        return self._at_begin.get(diff.begin.gid_begin, {}).get(diff)
+        return next((known for known in self._at_begin.get(diff.begin.gid_begin, ()) if known == diff), None)
 
     def add(self, diff: Diff) -> None:
         """Raises AlreadyExists when a diff with the same ends is in the set."""
@@ -71,36 +80,35 @@ class DiffSet:
         self._turns[diff] = self._next_turn
         gid = diff.begin.gid_begin
         if gid not in self._at_begin:
-            self._at_begin[gid] = {}
             self._begins.add(gid)
-        self._at_begin[gid][diff] = diff
-        self._enter(diff, self._next_turn)
+        self._at_begin[gid] = (*self._at_begin.get(gid, ()), diff)
+        self._enter(diff)
 
     def remove(self, diff: Diff) -> None:
         """Does nothing when the diff is not in the set."""
-        turn = self._turns.pop(diff, None)
-        if turn is None:
+        if self._turns.pop(diff, None) is None:
             return
         gid = diff.begin.gid_begin
-        del self._at_begin[gid][diff]
-        if not self._at_begin[gid]:
+        remaining = tuple(known for known in self._at_begin[gid] if known != diff)
+        if remaining:
+            self._at_begin[gid] = remaining
+        else:
             del self._at_begin[gid]
             self._begins.remove(gid)
-        self._leave(diff, turn)
+        self._leave(diff)
 
     def replace(self, diff: Diff) -> None:
         """Puts a diff with other flags, time or size in the place of the one with the same ends; raises NotFound."""
-        turn = self._turns.get(diff)
-        if turn is None:
+        if diff not in self._turns:
             raise NotFound(f"no such diff:{diff}")
-        at_begin = self._at_begin[diff.begin.gid_begin]
-        at_begin[diff] = diff
-        self._leave(diff, turn)
-        self._enter(diff, turn)
+        gid = diff.begin.gid_begin
+        self._at_begin[gid] = tuple(diff if known == diff else known for known in self._at_begin[gid])
+        self._leave(diff)
+        self._enter(diff)
 
     def candidates(self, gid: int) -> list[Diff]:
         """The diffs with b0 <= gid < b1, in order of insertion."""
-        found: list[_Entry] = []
+        found: list[Diff] = []
         for level, count in enumerate(self._nodes_per_level):
             node = self._nodes.get((level, gid >> level)) if count else None
             if node is None:
@@ -108,16 +116,16 @@ class DiffSet:
             middle = (gid >> level << level) + (1 << level >> 1)
             # Each diff of the node covers middle - 1 and middle (both the same on level 0), so one end decides.
             if gid < middle:
-                found += node.by_begin[: bisect_right(node.by_begin, gid, key=_first)]
+                found += node.by_begin[: bisect_right(node.by_begin, gid, key=_begin)]
             else:
-                found += node.by_end[: bisect_right(node.by_end, -gid - 1, key=_first)]
+                found += node.by_end[: bisect_right(node.by_end, -gid - 1, key=_minus_end)]
         if len(found) > 1:
-            found.sort(key=_turn)
-        return [diff for _, _, diff in found]
+            found.sort(key=self._turns.__getitem__)
+        return found
 
     def beginning_at(self, gid: int) -> list[Diff]:
         """The diffs with b0 = gid, in order of insertion."""
-        return list(self._at_begin.get(gid, {}).values())
+        return list(self._at_begin.get(gid, ()))
 
     def first_begin(self, at_least: int) -> int | None:
         """The smallest b0 that is not below `at_least`."""
@@ -128,34 +136,28 @@ class DiffSet:
         for gid in self._begins.from_gid(gid_from):
             if gid >= gid_to:
                 return
-            yield from self._at_begin[gid].values()
+            yield from self._at_begin[gid]
 
-    def _enter(self, diff: Diff, turn: int) -> None:
+    def _enter(self, diff: Diff) -> None:
         place = _place_of(diff)
         node = self._nodes.get(place)
         if node is None:
-            node = self._nodes[place] = _Node()
+            node = self._nodes[place] = _Node(place[0])
             self._nodes_per_level[place[0]] += 1
-        insort(node.by_begin, (diff.begin.gid_begin, turn, diff))
-        insort(node.by_end, (-diff.end.gid_begin, turn, diff))
+        node.add(diff)
 
-    def _leave(self, diff: Diff, turn: int) -> None:
+    def _leave(self, diff: Diff) -> None:
         place = _place_of(diff)
         node = self._nodes[place]
-        del node.by_begin[bisect_right(node.by_begin, (diff.begin.gid_begin, turn), key=_key) - 1]
-        del node.by_end[bisect_right(node.by_end, (-diff.end.gid_begin, turn), key=_key) - 1]
+        node.remove(diff)
         if not node.by_begin:
             del self._nodes[place]
             self._nodes_per_level[place[0]] -= 1
 
 
-def _first(entry: _Entry) -> int:
-    return entry[0]
+def _begin(diff: Diff) -> int:
+    return diff.begin.gid_begin
 
 
-def _turn(entry: _Entry) -> int:
-    return entry[1]
-
-
-def _key(entry: _Entry) -> tuple[int, int]:
-    return entry[0], entry[1]
+def _minus_end(diff: Diff) -> int:
+    return -diff.end.gid_begin

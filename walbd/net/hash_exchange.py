@@ -24,15 +24,16 @@ from walbd.net.connection import Connection
 from walbd.net.data_buffer import DataBuffer, first_page
 from walbd.net.frame import Frame, FrameType
 from walbd.net.image_chunk import ReadAt
-from walbd.net.stream import CHUNK_BYTES, Hooks, Read, acknowledged, receive_data, send_data
+from walbd.net.stream import Hooks, Read, acknowledged, receive_data, send_data
 from walbd.wdiff.bulks import bulks_room, pack_bulks
 from walbd.wdiff.hashes import DIGEST_BYTES, blake3_128
 
-# Eight packs: the headers of packs of the smallest bulks must fit a frame, too.
+# The packs of a unit fit a frame: eight headers at the most when bulks are small.
+UNIT_BYTES = 4 << 20
 MAX_UNIT_BULKS = 8 * 127
 # Units whose hashes one frame holds, and how often the newer side tells its position without anything to send.
-FRAME_UNITS = 8
-WINDOW_UNITS = 64
+FRAME_UNITS = 2
+WINDOW_UNITS = 32
 # Units compared side by side, whatever `-sync-cmpr` asks for: each takes a buffer and a thread.
 MIN_THREADS, MAX_THREADS = 2, 8
 _OFFSET = struct.Struct("<Q")
@@ -47,7 +48,7 @@ class Shape:
 
     @property
     def unit_bytes(self) -> int:
-        return max(1, min(CHUNK_BYTES // self.bulk_bytes, MAX_UNIT_BULKS)) * self.bulk_bytes
+        return max(1, min(UNIT_BYTES // self.bulk_bytes, MAX_UNIT_BULKS)) * self.bulk_bytes
 
     @property
     def n_units(self) -> int:
@@ -143,17 +144,21 @@ class _Comparer:
         length = shape.length(offset)
         if length <= 0:
             return 0
-        content = buffer.memory[len(buffer.memory) - shape.unit_bytes :][:length]
+        content = buffer.memory[len(buffer.memory) - shape.unit_bytes :]
         hashes = self._hashes.pop(number)
-        different = []
+        different: list[int] = []
         for i, at in enumerate(range(0, length, bulk)):
-            piece = content[at : at + bulk]
+            # Only what differs stays: mostly the same memory is filled again, while the processor's cache holds it.
+            begin = len(different) * bulk
+            piece = content[begin : begin + min(bulk, length - at)]
             self._read_at(offset + at, piece)
             if blake3_128(piece, self._key) != hashes[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES]:
                 different.append(i)
         start = first_page(_OFFSET.size)
         room = buffer.memory[start : len(buffer.memory) - shape.unit_bytes]
-        packed = pack_bulks(content, offset // LB_BYTES, bulk, different, self._compress, room) if different else 0
+        packed = 0
+        if different:
+            packed = pack_bulks(content, offset // LB_BYTES, length, bulk, different, self._compress, room)
         end = offset + length
         is_told = packed or (number + 1) % FRAME_UNITS == 0 or end == shape.size_bytes
         buffer.start = start - _OFFSET.size if is_told else start
@@ -163,13 +168,21 @@ class _Comparer:
 
 
 async def send_differences(
-    connection: Connection, shape: Shape, key: bytes, read_at: ReadAt, compress: CompressOpt, hooks: Hooks
+    connection: Connection,
+    shape: Shape,
+    key: bytes,
+    read_at: ReadAt,
+    compress: CompressOpt,
+    hooks: Hooks,
+    *,
+    is_sequential: bool = False,
 ) -> None:
     """The side of the newer image. Returns when the other side has all differences on disk. read_at is called by
-    several threads at a time. Progress counts bytes compared. Raises Refused with the other side's reason."""
+    several threads at a time, unless is_sequential: then in order of offsets. Progress counts bytes compared. Raises
+    Refused with the other side's reason."""
     hashes = _Hashes(connection, shape)
     comparer = _Comparer(shape, hashes, read_at, compress, key)
-    threads = max(MIN_THREADS, min(compress.threads, MAX_THREADS))
+    threads = 1 if is_sequential else max(MIN_THREADS, min(compress.threads, MAX_THREADS))
     async with acknowledged(connection, hashes.receive()) as ack:
         buffers = [comparer.new_buffer() for _ in range(threads + 1)]
         await send_data(connection, ack, comparer.fill, buffers, hooks, hashes.ready)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from walbd.model.error import Cancelled, PeerUnreachable, ProtocolViolation
+from walbd.model.error import Cancelled, PeerUnreachable, ProtocolViolation, Refused, WalbError
 from walbd.net.connection import Connection
 from walbd.net.data_buffer import DataBuffer, first_page
 from walbd.net.frame import Frame, FrameType
@@ -240,6 +240,11 @@ async def receive_data(connection: Connection, consume: Consume, hooks: Hooks) -
                 await consumer.finish()
                 return frame
             await consumer.take(frame)
+    except (PeerUnreachable, Refused):
+        # What came before the cut counts: a resumable transfer goes on after it.
+        with contextlib.suppress(WalbError):
+            await consumer.finish()
+        raise
     finally:
         await consumer.abandon()
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from walbd.model.error import InvalidArgument, Refused
+from walbd.model.error import InvalidArgument
 from walbd.net.control import ControlRequest, control_conversation
 from walbd.net.server import Conversation
 from walbd.server.about import version_line
@@ -61,6 +61,7 @@ class Commands:
         status: GetHandler,
         commands: Mapping[str, Command],
         get_targets: Mapping[str, GetHandler],
+        exec_program: CommandHandler,
     ) -> None:
         self.stats = HandlerStats()
         self.running_count = 0
@@ -70,6 +71,7 @@ class Commands:
         self._volumes = volumes
         self._works = works
         self._status = status
+        self._exec_program = exec_program
         self._commands = {**self._common_commands(), **commands}
         self._get_targets = {**self._common_targets(), **get_targets}
 
@@ -106,7 +108,7 @@ class Commands:
             "version": Command(self._do_version),
             "status": Command(self._do_status),
             "get": Command(self._do_get),
-            "exec": Command(self._do_exec),
+            "exec": Command(self._exec_program),
         }
 
     def _common_targets(self) -> dict[str, GetHandler]:
@@ -149,9 +151,6 @@ class Commands:
             raise InvalidArgument(f"runGetCommandServer:no such target:{target}", "see 'walbc get -h'")
         self.stats.count_target(target, request.peer_id)
         return await handler(params)
-
-    async def _do_exec(self, request: ControlRequest) -> Lines:
-        raise Refused("exec command is disabled")
 
     async def _get_host_type(self, params: list[str]) -> Sequence[str]:
         return [self._kind]

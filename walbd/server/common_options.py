@@ -43,6 +43,9 @@ class CommonSettings(Settings):
     keep_idle_sec: int = option("kaidle", Kind.INTEGER, 1800, "idle time before the first keep-alive probe", word="SEC")
     keep_interval_sec: int = option("kaintvl", Kind.INTEGER, 60, "time between keep-alive probes", word="SEC")
     keep_count: int = option("kacnt", Kind.INTEGER, 10, "unanswered keep-alive probes before giving up")
+    allow_exec: bool = option(
+        "allow-exec", Kind.SWITCH, False, "obey exec: run programs for whoever can reach the port"
+    )
 
     def check(self) -> None:
         super().check()

@@ -23,6 +23,7 @@ from walbd.net.server import Handler as ConnectionHandler
 from walbd.server.about import banner
 from walbd.server.commands import Command, Commands, GetHandler
 from walbd.server.common_options import CommonSettings
+from walbd.server.exec_program import HostPrograms
 from walbd.server.log import defect_text
 from walbd.server.runtime import Runtime
 from walbd.server.shutdown import FORCE
@@ -63,6 +64,7 @@ class Daemon(ABC, Generic[S, V]):
             self.status,
             self.command_table(),
             self.get_table(),
+            HostPrograms(runtime, settings.allow_exec).serve,
         )
         self.port = 0
         self._server: Server | None = None

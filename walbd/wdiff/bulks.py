@@ -17,15 +17,17 @@ def bulks_room(count: int, bulk_bytes: int) -> int:
 def pack_bulks(
     data: memoryview,
     address_lb: int,
+    length: int,
     bulk_bytes: int,
     numbers: Sequence[int],
     compress: CompressOpt,
     out: memoryview,
 ) -> int:
-    """Writes packs with one record for each listed bulk (numbers ascending) of `data`, which begin at block address_lb
-    of the image; bulks of zeros become records without data. `out` has `bulks_room`. Returns the length. Blocks."""
+    """Writes packs with one record for each listed bulk (numbers ascending) of the `length` bytes of an image that
+    begin at block address_lb. `data` are these bulks alone, end to end; those of zeros become records without data.
+    `out` has `bulks_room`. Returns the length of the packs. Blocks."""
     length = lib.walb_wdiff_pack_bulks(
-        ffi.from_buffer(data), len(data), address_lb, bulk_bytes, list(numbers), len(numbers), compress.type,
+        ffi.from_buffer(data), length, address_lb, bulk_bytes, list(numbers), len(numbers), compress.type,
         compress.level, ffi.from_buffer(out),
     )  # fmt: skip
     return int(length)

@@ -1,0 +1,136 @@
+"""Entry point of walb-worker.
+
+Exit status: 0 when ended by a signal or its lifetime, and when nothing was left to do (-once) or only to be shown
+(-dry-run); 1 for a wrong command line or policy file, after three failures to plan in a row, and when a task of -once
+failed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from walbc.worker.log import WorkerLog
+from walbd.model.error import WalbError
+
+MAX_STEP = 5
+USAGE = """\
+usage: walb-worker -f CONF [-f CONF...] [OPTIONS]
+
+  -f FILE        YAML policy file, - for stdin; keys of later files replace those of earlier ones
+  -dry-run       print what would be done now, and why; do nothing
+  -once          do what is due, wait for it, and end
+  -v, -vv        more log
+  -step N        only selection step N (1..5), 0 = all
+  -lifetime SEC  end after so many seconds
+  -no            select and log tasks, do not run them
+  -h             this help"""
+
+
+class UsageError(Exception):
+    """The command line is wrong."""
+
+
+@dataclass
+class Options:
+    """The command line."""
+
+    files: list[str] = field(default_factory=list)
+    verbosity: int = 0
+    step: int = 0
+    lifetime_sec: int | None = None
+    runs_tasks: bool = True
+    is_dry_run: bool = False
+    is_once: bool = False
+    wants_help: bool = False
+
+
+def parse_options(words: Sequence[str]) -> Options:
+    """The options of a command line. Raises UsageError."""
+    options, rest = Options(), iter(words)
+    for word in rest:
+        match word.replace("--", "-", 1) if word.startswith("--") else word:
+            case "-f":
+                options.files.append(_value(word, rest))
+            case "-v" | "-vv":
+                options.verbosity = len(word) - 1
+            case "-step":
+                options.step = _number(word, rest, MAX_STEP)
+            case "-lifetime":
+                options.lifetime_sec = _number(word, rest, sys.maxsize)
+            case "-no":
+                options.runs_tasks = False
+            case "-dry-run":
+                options.is_dry_run = True
+            case "-once":
+                options.is_once = True
+            case "-h" | "-help":
+                options.wants_help = True
+            case _:
+                raise UsageError(f"option error {word}")
+    if not options.files and not options.wants_help:
+        raise UsageError("set -f option")
+    return options
+
+
+def _value(word: str, rest: Iterator[str]) -> str:
+    value = next(rest, None)
+    if value is None:
+        raise UsageError(f"option error {word}")
+    return value
+
+
+def _number(word: str, rest: Iterator[str], most: int) -> int:
+    text = _value(word, rest)
+    if not text.isdigit() or int(text) > most:
+        raise UsageError(f"option error {word}")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the worker; returns the exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        options = parse_options(words)
+    except UsageError as error:
+        print(f"{error}\n{USAGE}")
+        return 1
+    if options.wants_help:
+        print(USAGE)
+        return 0
+    try:
+        return _run(options, words)
+    except WalbError as error:
+        print(f"walb-worker: error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(options: Options, words: Sequence[str]) -> int:
+    from walbc.library.failure import CommandError
+    from walbc.worker.policy_file import load_config
+    from walbc.worker.service import Service
+    from walbc.worker.view import worker_controller
+
+    config = load_config(options.files)
+    controller, archive = worker_controller(config)
+    log = WorkerLog(options.verbosity > 0)
+    service = Service(config, controller, archive, log, step=options.step, starts_tasks=options.runs_tasks)
+    service.obey_signals()
+    try:
+        if options.is_dry_run:
+            return service.dry_run(log.text)
+        if options.is_once:
+            return service.run_once()
+    except CommandError:
+        return 1  # the reason is on stderr already
+    log.info("start walb-worker")
+    log.info(" ".join(words))
+    log.text(f">>>\n{config}<<<")
+    status = service.run(options.lifetime_sec)
+    log.info("end walb-worker")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

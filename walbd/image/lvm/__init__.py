@@ -1,0 +1,1 @@
+"""Images as logical volumes: thick, and thin in a pool."""
