@@ -280,6 +280,14 @@ async def test_a_base_that_vanished_fails_what_needs_it_and_is_told_at_the_next_
         assert await check_all(archive) == [1, 2, 3, 4, 5]
 
 
+async def test_a_restored_volume_that_somebody_else_removed_is_gone(thin: RunningArchive, lvm: SimulatedLvm) -> None:
+    await thin.call("restore", "v0", "3")
+    lvm.vanish("wr_v0_3")
+    assert await thin.get("restored", "v0") == []
+    await thin.call("restore", "v0", "3")
+    assert await restored_image(thin, 3, SIZE) == image_at(3)
+
+
 async def test_a_full_pool_is_named_with_the_remedy(
     thin: RunningArchive, lvm: SimulatedLvm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,9 +45,9 @@ class Catalogue:
         return volume
 
     def gids(self, volume: str, prefix: str, *, is_temporary: bool = False) -> list[int]:
-        """Ascending, of the logical volumes of this kind of a volume."""
-        gids = (gid_of(name, prefix, volume, is_temporary=is_temporary) for name in self._volumes)
-        return sorted(gid for gid in gids if gid is not None)
+        """Ascending, of the logical volumes of this kind of a volume. One that somebody else has removed is none."""
+        gids = {name: gid_of(name, prefix, volume, is_temporary=is_temporary) for name in self._volumes}
+        return sorted(gid for name, gid in gids.items() if gid is not None and self.find(name))
 
     @contextmanager
     def changing(self, *names: str) -> Iterator[None]:
