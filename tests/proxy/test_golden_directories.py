@@ -25,8 +25,9 @@ def settings(base: Path) -> ProxySettings:
 
 
 def plain(lines: list[str]) -> list[str]:
-    """Without indentation and what depends on the moment."""
-    idle = [line.strip().replace("action WdiffSend", "action None") for line in lines]
+    """Without indentation, what depends on the moment, and what the reference does not tell."""
+    told = [line.strip() for line in lines if not line.startswith("  lastFailure ")]
+    idle = [line.replace("action WdiffSend", "action None") for line in told]
     return [AGE.sub(r"\1 N", line).replace("totalNumAction 1", "totalNumAction 0") for line in idle]
 
 
