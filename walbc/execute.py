@@ -17,7 +17,6 @@ from walbd.net.messages import Progress
 RETRY_DELAY_SEC = 0.1
 _PROBE_PERIOD_SEC = 0.2
 _MAX_UNCLEAR = 3
-_UNKNOWN = ("bad protocol:", "no such target:")
 
 
 class Transport(Protocol):
@@ -63,7 +62,9 @@ def _attempt(request: Request, transport: Transport) -> list[str]:
 def _explained(request: Request, error: Refused) -> Refused:
     """A server that does not know the command is mostly one of the wrong kind: only we know which is the right one."""
     form, kinds = request.form, [name for letter, name in KIND_NAMES.items() if letter in request.form.kinds]
-    if not any(text in error.message for text in _UNKNOWN) or len(kinds) == len(KIND_NAMES):
+    # A server also passes on that another one does not know what it was asked for.
+    unknown = (f"bad protocol:{request.command.name}:", "no such target:")
+    if not any(text in error.message for text in unknown) or len(kinds) == len(KIND_NAMES):
         return error
     what = form.name if form is request.command else f"{request.command.name} {form.name}"
     return Refused(error.message, f"{what} is for a {' or '.join(kinds)}; 'get host-type' tells what this server is")
