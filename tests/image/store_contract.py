@@ -54,9 +54,8 @@ def restored(store: ImageStore, gid: int, size: int, offset: int = 0) -> bytes:
 
 
 def cold_of(store: ImageStore) -> ColdImages:
-    """Skips the test on a store that has none."""
-    if store.cold is None:
-        pytest.skip(f"no cold images on {store.abilities.name}")
+    """Of a store that has some."""
+    assert store.cold
     return store.cold
 
 
@@ -216,6 +215,17 @@ class StoreContract:
         assert store.restored_gids("v0") == []
         with pytest.raises(NotFound, match="volume not found:v0:2:restored"):
             store.delete_restored("v0", 2)
+
+
+class WithoutColdImages(StoreContract):
+    """A store that keeps none. What an archive then answers: tests/archive/test_cold.py."""
+
+    def test_it_says_that_it_keeps_no_cold_images(self, store: ImageStore) -> None:
+        assert store.cold is None
+
+
+class WithColdImages(StoreContract):
+    """A store that keeps cold images."""
 
     def test_a_cold_image_keeps_its_content_and_is_where_restores_begin(self, make_store: MakeStore) -> None:
         store = make_store()

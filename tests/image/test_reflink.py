@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.image.store_contract import MakeStore, StoreContract, ignore, never, restored, write_base
+from tests.image.store_contract import MakeStore, WithoutColdImages, ignore, never, restored, write_base
 from walbd.image.plain_files import PlainFileStore
 from walbd.world.files import Files
 
@@ -46,7 +46,7 @@ def folder(xfs: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-class TestReflink(StoreContract):
+class TestReflink(WithoutColdImages):
     @pytest.fixture
     def make_store(self, folder: Path) -> MakeStore:
         return lambda: PlainFileStore(folder, Files())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.image.simulated_lvm import POOL, SimulatedLvm
-from tests.image.store_contract import MakeStore, StoreContract
+from tests.image.store_contract import MakeStore, WithColdImages, WithoutColdImages
 from walbd.image.lvm.thick import ThickStore
 from walbd.image.lvm.thin import ThinStore
 from walbd.image.plain_files import PlainFileStore
@@ -15,7 +15,7 @@ from walbd.image.store import ImageStore
 from walbd.world.files import Files
 
 
-class TestPlainFiles(StoreContract):
+class TestPlainFiles(WithoutColdImages):
     @pytest.fixture
     def make_store(self, tmp_path: Path) -> MakeStore:
         (tmp_path / "v0").mkdir()
@@ -23,7 +23,7 @@ class TestPlainFiles(StoreContract):
         return lambda: PlainFileStore(tmp_path, Files())
 
 
-class TestThick(StoreContract):
+class TestThick(WithoutColdImages):
     @pytest.fixture
     def make_store(self, tmp_path: Path) -> MakeStore:
         def make() -> ImageStore:
@@ -34,7 +34,7 @@ class TestThick(StoreContract):
         return make
 
 
-class TestThin(StoreContract):
+class TestThin(WithColdImages):
     @pytest.fixture
     def make_store(self, tmp_path: Path) -> MakeStore:
         def make() -> ImageStore:

@@ -11,7 +11,7 @@ from tests.archive.archive_testing import RunningArchive, clean_diff, running_ar
 from tests.archive.history import IMAGE, LAST, image_at, make_history
 from tests.archive.lvm_archives import restored_image
 from tests.archive.packs import Io, Write
-from tests.image.store_contract import MakeStore, StoreContract
+from tests.image.store_contract import MakeStore, WithColdImages, WithoutColdImages
 from tests.vm.inside.attached import mounted
 from tests.vm.inside.disks import LoopDevices, run
 from walbd.archive.daemon import ArchiveDaemon
@@ -67,13 +67,13 @@ def opened(store: ImageStore) -> ImageStore:
     return store
 
 
-class TestThick(StoreContract):
+class TestThick(WithoutColdImages):
     @pytest.fixture
     def make_store(self, lvm: LvmCommands) -> MakeStore:
         return lambda: opened(ThickStore(lvm))
 
 
-class TestThin(StoreContract):
+class TestThin(WithColdImages):
     @pytest.fixture
     def make_store(self, lvm: LvmCommands) -> MakeStore:
         return lambda: opened(ThinStore(lvm, POOL))
