@@ -27,6 +27,7 @@ from walbd.model.transfer_plan import (
     wait_ms,
     wants_implicit_snapshot,
 )
+from walbd.model.uuid_text import NIL_UUID
 from walbd.net.client import connect
 from walbd.net.connection import Connection
 from walbd.net.stream import Hooks
@@ -86,8 +87,9 @@ async def _remove_standby_log(volume: StorageVolume) -> Outcome:
 
 async def _remove_written(volume: StorageVolume) -> None:
     info, lsids = await volume.device().info(), await volume.device().lsids()
-    await volume.adopt_log(info)
-    volume.check_uuid(info, f"'stop {volume.name}' and 'start {volume.name} standby' take it as it is")
+    # Standby volumes of walb-tools know no uuid.
+    if volume.uuid != NIL_UUID:
+        volume.check_uuid(info, f"'stop {volume.name}' and 'start {volume.name} standby' take it as it is")
     if info.is_overflow:
         volume.runtime.log.warning("overflow of a standby volume, its log is cleared", volume.name, volume.path)
         await volume.clear_log(0)

@@ -7,7 +7,7 @@ from walbd.device.resolve import resolve_device
 from walbd.model.error import AlreadyExists, BadState, Cancelled, StorageFailure, WalbError
 from walbd.model.lsid_gid import LsidGid
 from walbd.model.transfer_plan import check_log_follows, check_log_kept, max_transfer_pb
-from walbd.model.uuid_text import NIL_UUID, UUID_BYTES, uuid_hex
+from walbd.model.uuid_text import UUID_BYTES, uuid_hex
 from walbd.server.state_machine import CLEAR
 from walbd.server.stop_state import StopMode
 from walbd.server.volume import Volume
@@ -198,11 +198,6 @@ class StorageVolume(Volume):
         await self.device().reset_wal()
         await self.records.reset(gid)
         await self._save_uuid((await self.device().info()).uuid)
-
-    async def adopt_log(self, info: DeviceInfo) -> None:
-        """A standby volume that walb-tools has begun may not know the uuid of its log yet."""
-        if self.uuid == NIL_UUID:
-            await self._save_uuid(info.uuid)
 
     async def _save_uuid(self, uuid: bytes) -> None:
         await self.context.runtime.world.run(self.folder.save_uuid, "uuid", uuid)
