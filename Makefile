@@ -35,7 +35,8 @@ check: $(READY_TEST)
 	@.venv/bin/mypy
 
 test: check
-	@.venv/bin/python -m pytest -p no:cacheprovider --randomly-seed=$(SEED) --hypothesis-seed=$(SEED) -m "not long"
+	@.venv/bin/python -m pytest -p no:cacheprovider -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	    --randomly-seed=$(SEED) --hypothesis-seed=$(SEED) -m "not long"
 
 test-long: check
 	@.venv/bin/python scripts/test_long.py

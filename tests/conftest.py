@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -39,6 +40,26 @@ def vectors() -> Vectors:
     if not root:
         pytest.skip("WALB_VECTORS is not set: golden files of the reference are not here")
     return Vectors(Path(root))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The one long test comes first, whatever the order: another process does the others meanwhile."""
+    items.sort(key=lambda item: "tests/vm/" not in item.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several test processes tells the first which golden files it used."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["used_vectors"] = [str(path) for path in _used_vectors]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The first process hears that another one has ended."""
+    _used_vectors.update(map(Path, getattr(node, "workeroutput", {}).get("used_vectors", ())))
 
 
 @pytest.hookimpl(trylast=True)
