@@ -5,6 +5,8 @@ NATIVE := $(wildcard native/*.c native/*.h native/*.py)
 READY := .venv/.ready-run
 READY_TEST := .venv/.ready-test
 SEED ?= 1
+# Test processes: one more than processors, because tests also wait for servers.
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
 
 # An environment that does not run any more (the clone was moved, the system's Python replaced) is made again.
 RUNS := $(shell .venv/bin/walbc -h >/dev/null 2>&1 || rm -f $(READY) $(READY_TEST))
@@ -35,7 +37,7 @@ check: $(READY_TEST)
 	@.venv/bin/mypy
 
 test: check
-	@.venv/bin/python -m pytest -p no:cacheprovider -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	@.venv/bin/python -m pytest -p no:cacheprovider -n $(JOBS) --dist loadfile --no-loadscope-reorder \
 	    --randomly-seed=$(SEED) --hypothesis-seed=$(SEED) -m "not long"
 
 test-long: check

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 # `make test` runs a seeded sample; `make test-long` sets WALB_LONG and runs many more examples.
 IS_LONG = bool(os.environ.get("WALB_LONG"))
 COMMON = dict(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], database=None)
-settings.register_profile("sample", max_examples=60, **COMMON)
+settings.register_profile("sample", max_examples=40, **COMMON)
 settings.register_profile("long", max_examples=5000, **COMMON)
 settings.load_profile("long" if IS_LONG else "sample")
 

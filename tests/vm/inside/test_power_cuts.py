@@ -149,7 +149,7 @@ def check_state(ring: Path, data: Path, marks: list[str], mount_point: Path) -> 
         run("umount", mount_point)
 
 
-@pytest.mark.parametrize("n_cuts", [12, pytest.param(None, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n_cuts", [6, pytest.param(None, marks=pytest.mark.long)])
 def test_after_a_power_cut_the_file_system_is_clean_and_synced_files_are_there(
     n_cuts: int | None, cuts: Cuts, tmp_path: Path
 ) -> None:

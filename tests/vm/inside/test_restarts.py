@@ -16,7 +16,7 @@ NODE = Path("/dev/walb/vol")
 MAX_STEPS_BETWEEN_KILLS = 40
 
 
-@pytest.mark.parametrize("n_kills", [4, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n_kills", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_a_file_system_loses_nothing_when_only_the_server_is_killed_under_it(n_kills: int, tmp_path: Path) -> None:
     choose = random.Random(n_kills)
     # The ring is written over many times.
