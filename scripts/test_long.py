@@ -30,7 +30,8 @@ def main() -> int:
     """Runs pytest over the long and the short tests; returns its exit status."""
     what = sys.argv[1:] or ["tests"]
     seed = random.SystemRandom().randrange(1, 2**31)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--randomly-seed={seed}", "--timeout=7200"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--randomly-seed={seed}"]
+    command += [f"--hypothesis-seed={seed}", "--timeout=7200"]
     started = time.monotonic()
     # Property tests read this to run their whole count instead of a sample.
     environment = {**os.environ, "WALB_LONG": "1"}

@@ -42,6 +42,12 @@ def vectors() -> Vectors:
     return Vectors(Path(root))
 
 
+@pytest.fixture
+def seed(pytestconfig: pytest.Config) -> int:
+    """Of this run: `make test SEED=n` draws another sample."""
+    return int(getattr(pytestconfig.option, "randomly_seed", 1) or 1)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The one long test comes first, whatever the order: another process does the others meanwhile."""

@@ -67,7 +67,8 @@ def _explained(request: Request, error: Refused) -> Refused:
     if not any(text in error.message for text in unknown) or len(kinds) == len(KIND_NAMES):
         return error
     what = form.name if form is request.command else f"{request.command.name} {form.name}"
-    return Refused(error.message, f"{what} is for a {' or '.join(kinds)}; 'get host-type' tells what this server is")
+    known = " or ".join(f"{'an' if kind == 'archive' else 'a'} {kind}" for kind in kinds)
+    return Refused(error.message, f"{what} is for {known}; 'get host-type' tells what this server is")
 
 
 def _debug(request: Request, text: str) -> None:

@@ -156,9 +156,8 @@ async def crash(base: Path, scenario: str, fault: str, seed: int, count: int) ->
 @pytest.mark.parametrize("scenario", NAMES)
 @pytest.mark.parametrize("fault, sample", [("kill", 2), ("fail", 1)])
 async def test_a_command_cut_short_is_done_or_rolled_back(
-    base: Path, scenario: str, fault: str, sample: int, pytestconfig: pytest.Config
+    base: Path, scenario: str, fault: str, sample: int, seed: int
 ) -> None:
-    seed = int(getattr(pytestconfig.option, "randomly_seed", 1) or 1)
     await crash(base, scenario, fault, seed, sample)
 
 

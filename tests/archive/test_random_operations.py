@@ -128,11 +128,11 @@ async def run_sequence(base: Path, seed: int) -> None:
             await sequence.check()
 
 
-async def test_every_snapshot_keeps_its_content_through_any_operations(base: Path, pytestconfig: pytest.Config) -> None:
-    await run_sequence(base, int(getattr(pytestconfig.option, "randomly_seed", 1) or 1))
+async def test_every_snapshot_keeps_its_content_through_any_operations(base: Path, seed: int) -> None:
+    await run_sequence(base, seed)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(200))
-async def test_every_snapshot_keeps_its_content_through_any_of_many_operations(base: Path, seed: int) -> None:
-    await run_sequence(base, seed)
+@pytest.mark.parametrize("number", range(200))
+async def test_every_snapshot_keeps_its_content_through_any_of_many_operations(base: Path, number: int) -> None:
+    await run_sequence(base, number)

@@ -136,16 +136,16 @@ def kill_and_restart(tmp_path: Path, seed: int, n_kills: int) -> None:
             assert server.stop() == 0 if rng.random() < 0.3 else server.kill() is None
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_every_acknowledged_write_survives_a_kill(tmp_path: Path, seed: int) -> None:
-    kill_and_restart(tmp_path, seed, 5)
+@pytest.mark.parametrize("number", range(4))
+def test_every_acknowledged_write_survives_a_kill(tmp_path: Path, number: int, seed: int) -> None:
+    kill_and_restart(tmp_path, 4 * seed + number, 5)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", range(100, 150))
-def test_every_acknowledged_write_survives_many_kills(tmp_path: Path, seed: int) -> None:
-    kill_and_restart(tmp_path, seed, 10)
+@pytest.mark.parametrize("number", range(100, 150))
+def test_every_acknowledged_write_survives_many_kills(tmp_path: Path, number: int) -> None:
+    kill_and_restart(tmp_path, number, 10)
 
 
 def test_an_idle_device_becomes_permanent_and_written_by_itself(tmp_path: Path) -> None:
@@ -226,12 +226,21 @@ def test_a_pair_that_cannot_be_served_is_refused_in_one_line(tmp_path: Path, dam
     assert message in start_and_fail(pair, "vol", tmp_path)
 
 
-def test_a_damaged_super_sector_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_super_sector_is_refused_with_a_warning_of_what_formatting_loses(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     with open(pair.ldev, "r+b") as file:
         file.seek(4096 + 80)
         file.write(b"\x01")
-    assert "wrong checksum" in start_and_fail(pair, "vol", tmp_path)
+    told = start_and_fail(pair, "vol", tmp_path)
+    assert "wrong checksum" in told
+    assert "copy both devices away first: the log may hold the only copy of acknowledged writes" in told
+
+
+def test_a_log_device_that_was_never_formatted_is_refused_with_the_command_that_does(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    pair.ldev.write_bytes(bytes(256 << 10))
+    told = start_and_fail(pair, "vol", tmp_path)
+    assert f"a new one is made ready with: wdevc format-ldev {pair.ldev}" in told
 
 
 def test_hostile_clients_do_not_disturb_others(tmp_path: Path) -> None:

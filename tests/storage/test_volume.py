@@ -228,3 +228,12 @@ async def test_two_commands_at_once_do_not_both_change_the_volume(group: Group) 
         results = await asyncio.gather(*(storage.call("full-bkp", "v0") for _ in range(4)), return_exceptions=True)
         assert sum(not isinstance(result, Refused) for result in results) == 1
         assert await storage.state() == "Target"
+
+
+@pytest.mark.parametrize("spec", ["w0", "/dev/walb/w0", "/dev/walb/./w0"])
+async def test_a_device_belongs_to_one_volume_however_it_is_spelled(group: Group, spec: str) -> None:
+    async with group.storage() as storage:
+        await storage.call("init-vol", "v0", "w0")
+        with pytest.raises(Refused, match=r"already used wdev:/dev/walb/w0:v0"):
+            await storage.call("init-vol", "v1", spec)
+        assert await storage.get("vol") == ["v0"]

@@ -332,6 +332,9 @@ def test_every_damaged_wdiff_gets_its_verdict(golden: Golden) -> None:
             records_of(path)
         with pytest.raises(Corrupted, match=rf"{path.name}: offset \d+: "):
             apply(image, [path])
+        for codec in ("none:0:1", "snappy:0:1", "lzma:1:1"):
+            with pytest.raises(Corrupted, match=rf"{path.name}: offset \d+: "):
+                merge([path], CompressOpt.parse(codec))
         if case["verdict"] == "accept-prefix":
             with WdiffReader(path) as reader, pytest.raises(Corrupted):
                 before = next(iter(reader))

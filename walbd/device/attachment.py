@@ -93,7 +93,7 @@ class AttachmentFolder:
         not attached, or is in use and is_forced is False."""
         attachment = self.load()
         if attachment is None:
-            raise BadState(f"{self.name} is not attached")
+            raise BadState(f"{self.name} is not attached", f"'wdevc attach {self.name}' makes it a disk")
         index = kernel.find(attachment.link.identifier)
         if index is not None:
             with contextlib.nullcontext() if is_forced else kernel.unused(index):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -37,6 +38,12 @@ def resolve_device(spec: str, socket_dir: Path | str) -> AdministeredDevice:
     if node.exists():
         return KernelDevice(name)
     raise NotFound(f"no walb device {name}", f"neither {control} nor {node} is there; start it, or name -s")
+
+
+def device_key(spec: str, socket_dir: Path | str) -> str:
+    """The same for all ways to name one device, and different for two devices. Looks at links only."""
+    control = spec if spec.endswith(CONTROL_SUFFIX) else str(Path(socket_dir) / f"{Path(spec).name}{CONTROL_SUFFIX}")
+    return os.path.realpath(control)
 
 
 def _is_socket(path: Path) -> bool:

@@ -132,7 +132,7 @@ class PlainFileStore:
     def delete_restored(self, volume: str, gid: int) -> None:
         path = self.restored_path(volume, gid)
         if not path.exists():
-            raise NotFound(f"volume not found:{volume}:{gid}:restored")
+            raise NotFound(f"volume not found:{volume}:{gid}:restored", f"'get restored {volume}' lists what is there")
         self._files.remove(path)
 
     def sweep(self, volume: str) -> list[str]:

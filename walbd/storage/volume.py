@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from walbd.device.control import CONTROL_SUFFIX
 from walbd.device.device import DeviceInfo, LsidSet, WalbDevice
-from walbd.device.resolve import resolve_device
+from walbd.device.resolve import device_key, resolve_device
 from walbd.model.error import AlreadyExists, BadState, Cancelled, StorageFailure, WalbError
 from walbd.model.lsid_gid import LsidGid
 from walbd.model.transfer_plan import check_log_follows, check_log_kept, max_transfer_pb
@@ -239,7 +240,7 @@ class StorageVolume(Volume):
 
 def stored_path(device: WalbDevice, spec: str) -> str:
     """What the file `path` holds: `/dev/walb/NAME` as the reference wants it, unless a control socket was named."""
-    return spec if "/" in spec else DEVICE_FOLDER + device.name
+    return spec if spec.endswith(CONTROL_SUFFIX) else DEVICE_FOLDER + device.name
 
 
 async def init_volume(context: Context, name: str, spec: str) -> StorageVolume:
@@ -252,8 +253,9 @@ async def init_volume(context: Context, name: str, spec: str) -> StorageVolume:
     try:
         await device.info()
         device_path = stored_path(device, spec)
+        key = device_key(spec, context.settings.socket_dir)
         for volume in context.volumes:
-            if volume.path == device_path:
+            if device_key(volume.path, context.settings.socket_dir) == key:
                 raise AlreadyExists(f"already used wdev:{device_path}:{volume.name}", "use another walb device")
     finally:
         await device.close()

@@ -42,7 +42,8 @@ def format_ldev(
     ring_size_pb = size_bytes // use - blank.ring_offset_pb
     if ring_size_pb <= 0:
         raise InvalidArgument(
-            f"log device of {size_bytes} bytes is too small", "it must be larger than its head, 16 KiB"
+            f"log device of {size_bytes} bytes is too small",
+            f"the head takes {blank.ring_offset_pb * use} bytes, and the ring needs room too",
         )
     super_sector = SuperSector(use, blank.salt, blank.uuid, name, ring_size_pb, 0, 0, device_size_lb)
     if discard:

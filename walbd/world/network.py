@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -258,5 +259,7 @@ class Network:
         except OSError as error:
             where = f"{bind or '*'}:{port}"
             hint = "is another server using the port? choose another with -p, another address with -bind"
-            raise StorageFailure(f"cannot listen on {where}: {error.strerror or error}", hint) from error
+            # Python's own text repeats the address; a name that does not resolve has no errno.
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+            raise StorageFailure(f"cannot listen on {where}: {reason}", hint) from error
         return SocketListener(sock)

@@ -167,7 +167,10 @@ class Checkpointer:
             data_size_lb = self._files.data_size_lb()
             size_lb = size_lb or data_size_lb
             if size_lb < self.sector.device_size_lb:
-                raise InvalidArgument(f"cannot shrink from {self.sector.device_size_lb} to {size_lb} blocks")
+                raise InvalidArgument(
+                    f"cannot shrink from {self.sector.device_size_lb} to {size_lb} blocks",
+                    "a smaller volume needs a device of its own",
+                )
             if size_lb > data_size_lb:
                 raise InvalidArgument(
                     f"{size_lb} blocks do not fit the data device of {data_size_lb}", "grow the data device first"

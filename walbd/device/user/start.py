@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from walbd.device.user.device_files import DeviceFiles
@@ -10,6 +11,8 @@ from walbd.model.error import Corrupted, InvalidArgument, WalbError
 from walbd.wlog.recovery import recover
 from walbd.wlog.super_sector import SuperSector, read_super_sector
 
+# Where a super sector lies, and before it.
+HEAD_BYTES = 16 << 10
 # Room for a header, padding and a record several times over.
 MIN_RING_PB = 64
 
@@ -20,8 +23,7 @@ def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
     try:
         sector = read_super_sector(files.log_fd, files.physical_block_bytes(), files.ldev_path)
     except Corrupted as error:
-        remedy = f"a new one is made ready with: wdevc format-ldev {files.ldev_path} {files.ddev_path} -n {name}"
-        raise Corrupted(error.message, remedy) from error
+        raise Corrupted(error.message, _remedy(files, name)) from error
     if sector.ring_size_pb < MIN_RING_PB:
         raise InvalidArgument(
             f"log device {files.ldev_path} has room for {sector.ring_size_pb} blocks of log only",
@@ -43,3 +45,18 @@ def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
     if recovered.was_cut:
         warning_line("the last log pack was incomplete and was cut")
     return replace(recovered.super_sector, name=name), recovered.is_overflow
+
+
+def _remedy(files: DeviceFiles, name: str) -> str:
+    """What to do about a bad super sector. Formatting a log device that was in use throws acknowledged writes away."""
+    command = f"wdevc format-ldev {files.ldev_path} {files.ddev_path} -n {name}"
+    try:
+        is_blank = not any(os.pread(files.log_fd, HEAD_BYTES, 0))
+    except OSError:
+        is_blank = False
+    if is_blank:
+        return f"a new one is made ready with: {command}"
+    return (
+        "is it the right device? If it was in use, copy both devices away first: the log may hold the only copy of "
+        f"acknowledged writes. '{command}' gives that log up; check the file system then, and make a new full backup"
+    )

@@ -144,7 +144,7 @@ class LvmStore(ABC):
     def delete_restored(self, volume: str, gid: int) -> None:
         name = restored_name(volume, gid)
         if self._catalogue.find(name) is None:
-            raise NotFound(f"volume not found:{volume}:{gid}:restored")
+            raise NotFound(f"volume not found:{volume}:{gid}:restored", f"'get restored {volume}' lists what is there")
         self._catalogue.remove(name, f"unmount {self._lvm.path(name)} and end what else uses it, then try again")
 
     def sweep(self, volume: str) -> list[str]:
