@@ -9,9 +9,9 @@ import pytest
 
 from walbd.image.lvm.commands import LvmCommands
 from walbd.image.lvm.lvm import LogicalVolume, VolumeGroup
-from walbd.image.lvm.names import BASE_PREFIX, COLD_PREFIX, RESTORED_PREFIX, gid_of
 from walbd.image.lvm.report import logical_volumes, volume_groups
 from walbd.image.lvm.size_tags import GROWING, size_lb_of, size_tag
+from walbd.image.names import BASE_PREFIX, COLD_PREFIX, RESTORED_PREFIX, gid_of
 from walbd.model.error import StorageFailure
 
 ROW = {

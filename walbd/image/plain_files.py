@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from walbd.image.names import RESTORED_PREFIX, base_name, gid_of, restored_name, unfinished_name
 from walbd.image.sparse_copy import copy_image
 from walbd.image.store import Abilities, ColdImages, IsCancelled, OnProgress
 from walbd.model.error import AlreadyExists, InvalidArgument, NotFound, StorageFailure
@@ -19,8 +19,6 @@ from walbd.world.files import Files
 
 IMAGE_MODE = 0o600
 """Images hold the data of others: nobody but the server's user reads them."""
-
-_GID = r"(0|[1-9][0-9]*)"
 
 
 class PlainFileStore:
@@ -45,13 +43,13 @@ class PlainFileStore:
         return ""
 
     def base_path(self, volume: str) -> Path:
-        return self._base_folder / volume / f"wb_{volume}"
+        return self._base_folder / volume / base_name(volume)
 
     def restored_path(self, volume: str, gid: int) -> Path:
-        return self._base_folder / volume / f"wr_{volume}_{gid}"
+        return self._base_folder / volume / restored_name(volume, gid)
 
     def _temporary_path(self, volume: str, gid: int) -> Path:
-        return self._base_folder / volume / f"wr_{volume}_{gid}_tmp"
+        return self._base_folder / volume / unfinished_name(volume, gid)
 
     def base_size_lb(self, volume: str) -> int | None:
         try:
@@ -98,8 +96,7 @@ class PlainFileStore:
         self._files.remove(self.base_path(volume))
 
     def restored_gids(self, volume: str) -> list[int]:
-        name = re.compile(f"wr_{re.escape(volume)}_{_GID}")
-        return sorted(int(match[1]) for match in map(name.fullmatch, self._names(volume)) if match)
+        return self._gids(volume, is_temporary=False)
 
     def begin_restore(self, volume: str, gid: int, is_cancelled: IsCancelled, on_progress: OnProgress) -> None:
         path = self._temporary_path(volume, gid)
@@ -136,17 +133,18 @@ class PlainFileStore:
         self._files.remove(path)
 
     def sweep(self, volume: str) -> list[str]:
-        name = re.compile(f"wr_{re.escape(volume)}_{_GID}_tmp")
-        left = [entry for entry in self._names(volume) if name.fullmatch(entry)]
-        for entry in left:
-            self._files.remove(self._base_folder / volume / entry)
+        left = [unfinished_name(volume, gid) for gid in self._gids(volume, is_temporary=True)]
+        for name in left:
+            self._files.remove(self._base_folder / volume / name)
         return left
 
-    def _names(self, volume: str) -> list[str]:
-        """Names of the files in the volume's folder that look like restored volumes: there are many other files."""
+    def _gids(self, volume: str, *, is_temporary: bool) -> list[int]:
+        """Ascending, of the restored volumes, finished or in the making. The folder has many other files."""
         folder = self._base_folder / volume
         with _failing("list", folder), os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.name.startswith("wr_") and entry.is_file()]
+            names = [entry.name for entry in entries if entry.name.startswith(RESTORED_PREFIX) and entry.is_file()]
+        gids = (gid_of(name, RESTORED_PREFIX, volume, is_temporary=is_temporary) for name in names)
+        return sorted(gid for gid in gids if gid is not None)
 
 
 def _failure(doing: str, path: Path, error: OSError) -> StorageFailure:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from walbd.image.lvm.lvm import LogicalVolume, Lvm
-from walbd.image.lvm.names import gid_of
+from walbd.image.names import gid_of
 from walbd.model.error import BadState, NotFound, StorageFailure
 
 

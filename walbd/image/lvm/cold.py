@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from walbd.image.lvm.catalogue import Catalogue
 from walbd.image.lvm.lvm import LogicalVolume, Lvm
-from walbd.image.lvm.names import (
+from walbd.image.lvm.size_tags import size_tags
+from walbd.image.names import (
     BASE_PREFIX,
     COLD_PREFIX,
     base_name,
@@ -12,7 +13,6 @@ from walbd.image.lvm.names import (
     next_base_name,
     unfinished_name,
 )
-from walbd.image.lvm.size_tags import size_tags
 from walbd.model.error import NotFound
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from walbd._core import lib
 from walbd.image.lvm.catalogue import Catalogue
 from walbd.image.lvm.lvm import LogicalVolume, Lvm
-from walbd.image.lvm.names import RESTORED_PREFIX, base_name, restored_name, unfinished_name
 from walbd.image.lvm.size_tags import GROWING, size_lb_of, size_tag, size_tags
+from walbd.image.names import RESTORED_PREFIX, base_name, restored_name, unfinished_name
 from walbd.image.store import Abilities, ColdImages, IsCancelled, OnProgress
 from walbd.model.error import AlreadyExists, Cancelled, InvalidArgument, NotFound, StorageFailure
 from walbd.model.limits import LB_BYTES

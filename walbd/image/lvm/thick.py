@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from walbd.image.lvm.lvm import LogicalVolume, Lvm
-from walbd.image.lvm.names import RESTORED_PREFIX
 from walbd.image.lvm.size_tags import size_tag
 from walbd.image.lvm.store import LvmStore
+from walbd.image.names import RESTORED_PREFIX
 from walbd.image.store import Abilities
 from walbd.model.error import BadState
 from walbd.model.limits import LB_BYTES

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from walbd.image.lvm.cold import LvmColdImages
 from walbd.image.lvm.lvm import LogicalVolume, Lvm
-from walbd.image.lvm.names import BASE_PREFIX, next_base_name
 from walbd.image.lvm.size_tags import size_tag
 from walbd.image.lvm.store import LvmStore
+from walbd.image.names import BASE_PREFIX, next_base_name
 from walbd.image.store import Abilities
 from walbd.model.error import BadState, NotFound, WalbError
 from walbd.model.limits import LB_BYTES

@@ -1,5 +1,5 @@
-"""Names of logical volumes (servers.md section 5.1); the files of a plain store have the same. A volume's name has no
-underscore, so that each name is read in one way only."""
+"""Names of images, logical volumes and files alike (servers.md section 5.1). A volume's name has no underscore, so that
+each name is read in one way only."""
 
 from __future__ import annotations
 
