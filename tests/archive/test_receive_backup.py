@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.archive.archive_testing import START_SEC, UUID, RunningArchive, content, names, running_archive
-from walbd.archive.receive_backup import BaseImageSink
+from walbd.archive.base_image_sink import BaseImageSink
 from walbd.model.error import Refused, WalbError
 from walbd.model.snapshot import Snapshot
 from walbd.model.timetext import digits

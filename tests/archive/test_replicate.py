@@ -20,6 +20,7 @@ from walbd.model.error import Refused
 from walbd.model.snapshot import Snapshot
 from walbd.net.replication import ReplicationSender
 from walbd.net.wdiff_transfer import Answer
+from walbd.world.reading import reading
 
 ALL = list(range(1, LAST + 1))
 
@@ -238,7 +239,7 @@ async def test_a_full_replication_goes_on_where_it_was_cut(tmp_path: Path, monke
         async with running_archive(tmp_path / "b", sync_interval_bytes=interval) as second:
             await second.call("init-vol", "v0")
             with monkeypatch.context() as patch:
-                patch.setattr("walbd.archive.replicate._read_at", dying_at(7 << 20))
+                patch.setattr("walbd.archive.replicate.reading", dying_at(7 << 20))
                 with pytest.raises(Refused):
                     await replicate(first, second)
             await second.until(lambda: second.daemon.volumes.state("v0") == "SyncReady")
@@ -246,7 +247,7 @@ async def test_a_full_replication_goes_on_where_it_was_cut(tmp_path: Path, monke
         begun_lb = int(line.split()[2])
         async with running_archive(tmp_path / "b", sync_interval_bytes=interval) as second:
             read: list[int] = []
-            monkeypatch.setattr("walbd.archive.replicate._read_at", noting(read))
+            monkeypatch.setattr("walbd.archive.replicate.reading", noting(read))
             await replicate(first, second)
             assert min(read) == begun_lb * 512 >= (6 << 20) - interval
             assert content(second.base / "v0/wb_v0") == image
@@ -254,28 +255,30 @@ async def test_a_full_replication_goes_on_where_it_was_cut(tmp_path: Path, monke
 
 
 def dying_at(offset: int) -> Any:
-    from walbd.archive import replicate as module
+    def reading_until(fd: int, volume: str) -> Any:
+        read_at = reading(fd, volume)
 
-    original = module._read_at
+        def read(at: int, memory: memoryview) -> None:
+            if at + len(memory) > offset:
+                raise Interrupted
+            read_at(at, memory)
 
-    def read_at(fd: int, at: int, memory: memoryview) -> None:
-        if at + len(memory) > offset:
-            raise Interrupted
-        original(fd, at, memory)
+        return read
 
-    return read_at
+    return reading_until
 
 
-def noting(read: list[int]) -> Any:
-    from walbd.archive import replicate as module
+def noting(noted: list[int]) -> Any:
+    def reading_noted(fd: int, volume: str) -> Any:
+        read_at = reading(fd, volume)
 
-    original = module._read_at
+        def read(at: int, memory: memoryview) -> None:
+            noted.append(at)
+            read_at(at, memory)
 
-    def read_at(fd: int, at: int, memory: memoryview) -> None:
-        read.append(at)
-        original(fd, at, memory)
+        return read
 
-    return read_at
+    return reading_noted
 
 
 async def test_a_full_replication_of_another_image_begins_anew(
@@ -283,7 +286,7 @@ async def test_a_full_replication_of_another_image_begins_anew(
 ) -> None:
     first, second = pair
     with monkeypatch.context() as patch:
-        patch.setattr("walbd.archive.replicate._read_at", dying_at(0))
+        patch.setattr("walbd.archive.replicate.reading", dying_at(0))
         with pytest.raises(Refused):
             await replicate(first, second)
     await second.until(lambda: second.daemon.volumes.state("v0") == "SyncReady")

@@ -62,6 +62,7 @@ class _Apply:
         self._work = work
         self._asker = asker
         self._throttle = Throttle(archive.settings.apply_sleep_percent, work.is_cancelled)
+        self._image_lb = 0
 
     async def run(self) -> None:
         """The newest cold image that leads there becomes the base; then one step after the other, each of at most
@@ -72,7 +73,8 @@ class _Apply:
         if (cold_gid := cold_for_apply(volume, self._gid)) is not None:
             work.phase = "cold to base"
             await cold_to_base(self._archive, volume, cold_gid)
-        image_bytes = await volume.base_size_lb() * LB_BYTES
+        self._image_lb = await volume.base_size_lb()
+        image_bytes = self._image_lb * LB_BYTES
         step = self._archive.settings.max_open_files
         count = len(to_apply(content.diffs, content.base, self._gid))
         work.total, work.phase = image_bytes * -(-count // step), "apply"
@@ -112,7 +114,7 @@ class _Apply:
             try:
                 apply_wdiffs(
                     fd,
-                    image_size_lb(fd),
+                    self._image_lb,
                     [volume.files.diff_path(diff) for diff in diffs],
                     self._archive.settings.discard_type,
                     work.is_cancelled,
@@ -120,8 +122,3 @@ class _Apply:
                 )
             finally:
                 os.close(fd)
-
-
-def image_size_lb(fd: int) -> int:
-    """Size of an image, file or block device, in logical blocks."""
-    return os.lseek(fd, 0, os.SEEK_END) // LB_BYTES

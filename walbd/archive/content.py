@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from walbd.model.algebra import apply_state
 from walbd.model.diff import Diff
 from walbd.model.diff_set import DiffSet
-from walbd.model.selection import chain_to_gid, latest_state
+from walbd.model.error import BadState
+from walbd.model.selection import chain_to_gid, latest_state, oldest_state
 from walbd.model.state import NO_BASE, MetaState
 from walbd.model.uuid_text import NIL_UUID
 
@@ -39,6 +40,12 @@ class Content:
         self.diffs.add(diff)
         # More than this diff when it fills the gap before diffs that were kept.
         self.latest = apply_state(self.latest, chain_to_gid(self.diffs, self.latest))
+
+    def check_not_applying(self, name: str) -> None:
+        """Raises BadState while the base image of the volume is half applied."""
+        if self.base.is_applying:
+            gid = oldest_state(self.diffs, self.base).snapshot_begin.gid_begin
+            raise BadState(f"base image is half applied:{name}:{self.base}", f"'apply {name} {gid}' completes it")
 
     def recompute_latest(self) -> None:
         """Raises BadState when the base is half applied and cannot be completed."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from walbd.archive.archive import Archive
 from walbd.archive.asker import Asker
+from walbd.archive.received_diff import ReceivedDiff
 from walbd.archive.states import MERGE
 from walbd.archive.volume import ArchiveVolume
 from walbd.model.algebra import merge_all
@@ -20,9 +20,7 @@ from walbd.model.selection import by_size, mergeable_from, to_merge_up_to, total
 from walbd.net.tasks import run_to_end
 from walbd.server.tasks import Slots, Work
 from walbd.wdiff.merge import Merger
-from walbd.wdiff.pack_file import PackReceiver
 from walbd.wdiff.reader import of_one_log
-from walbd.world.files import NewFile
 
 COMPRESS = CompressOpt(CompressionType.SNAPPY, 0, 1)
 STEP_BYTES = 4 << 20
@@ -64,7 +62,8 @@ async def merge(archive: Archive, name: str, wanted: MergeRange, asker: Asker) -
             merged = merge_all(diffs)
             archive.log.info(f"merge started:{name}:{merged}:{len(diffs)}")
             with await archive.world.run(volume.files.new_file) as new:
-                step = _Merge(_paths(volume, diffs), uuid, new, work, asker)
+                received = ReceivedDiff(new, uuid, archive.settings.sync_interval_bytes)
+                step = _Merge(_paths(volume, diffs), received, work, asker)
                 stored = await run_to_end(archive.world, step.run, merged)
             volume.content.diffs.add(stored)
             await volume.drop_diffs(diffs)
@@ -74,10 +73,7 @@ async def merge(archive: Archive, name: str, wanted: MergeRange, asker: Asker) -
 def _choose(volume: ArchiveVolume, wanted: MergeRange) -> list[Diff]:
     """At least two diffs. Raises BadState."""
     content, name = volume.content, volume.name
-    if content.base.is_applying:
-        raise BadState(
-            f"base image is half applied:{name}:{content.base}", f"complete it with 'apply {name}', then merge"
-        )
+    content.check_not_applying(name)
     if wanted.gid_end is None:
         chosen = by_size(mergeable_from(content.diffs, wanted.gid_begin), wanted.max_bytes)
     else:
@@ -97,10 +93,9 @@ def _paths(volume: ArchiveVolume, diffs: list[Diff]) -> list[Path]:
 class _Merge:
     """One merge at work; blocks."""
 
-    def __init__(self, paths: list[Path], uuid: bytes, new: NewFile, work: Work, asker: Asker) -> None:
+    def __init__(self, paths: list[Path], received: ReceivedDiff, work: Work, asker: Asker) -> None:
         self._paths = paths
-        self._uuid = uuid
-        self._new = new
+        self._received = received
         self._work = work
         self._asker = asker
 
@@ -108,7 +103,6 @@ class _Merge:
         """Stores the merged diff under its name, durably, and returns it with the size of its file."""
         merger = Merger(self._paths, COMPRESS)
         try:
-            receiver = PackReceiver(self._new.fd, self._uuid)
             buffer = memoryview(bytearray(STEP_BYTES))
             for step in count(1):
                 self._work.check_cancelled()
@@ -116,13 +110,12 @@ class _Merge:
                 if not size:
                     break
                 # Verified once more on its way to the file: the inputs are removed after this.
-                receiver.feed(buffer[:size])
+                self._received.feed(buffer[:size])
                 self._show(step * STEP_BYTES)
-            size_bytes = receiver.finish()
+            self._received.complete()
         finally:
             merger.close()
-        self._new.commit(merged.file_name)
-        return dataclasses.replace(merged, size_bytes=size_bytes)
+        return self._received.commit(merged)
 
     def _show(self, done_bytes: int) -> None:
         work = self._work

@@ -8,19 +8,16 @@ the uuid of the log that goes on since. Whatever changes behind that place in th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 from walbd.archive.archive import Archive
-from walbd.archive.image_errors import add_space_hint
+from walbd.archive.base_image_sink import BaseImageSink, decompressor, noted_when_cut
 from walbd.archive.states import ARCHIVED, FULL_SYNC, WITH_IMAGE
 from walbd.archive.volume import ArchiveVolume
 from walbd.archive.volume_commands import erase_history
 from walbd.archive.volume_files import FullBackupState
-from walbd.model.compression import CompressionType
-from walbd.model.error import BadState, Corrupted, Refused, StorageFailure, WalbError
+from walbd.model.error import BadState, Corrupted, Refused
 from walbd.model.limits import LB_BYTES
 from walbd.model.snapshot import Snapshot
 from walbd.model.state import MetaState
@@ -28,57 +25,10 @@ from walbd.model.uuid_text import NIL_UUID, UUID_BYTES
 from walbd.net.backup import BackupRequest
 from walbd.net.connection import Connection
 from walbd.net.full_backup import COMMAND, FullBackupReceiver
-from walbd.net.image_chunk import Decompress
 from walbd.net.messages import PeerKind
 from walbd.net.stream import Hooks
 from walbd.net.tasks import run_to_end
 from walbd.server.tasks import Slots, Work
-from walbd.wdiff.codec import decompress
-
-_ZEROS = bytes(1 << 20)
-
-
-class BaseImageSink:
-    """Writes to the base image, in order, and syncs it every `sync_interval_bytes`, so that the last sync is short;
-    `on_sync` is told up to which byte all is durable. Blocks."""
-
-    def __init__(
-        self, fd: int, sync_interval_bytes: int, reads_zero: bool, on_sync: Callable[[int], object] = lambda _: None
-    ) -> None:
-        self._fd = fd
-        self._sync_interval_bytes = sync_interval_bytes
-        self._reads_zero = reads_zero
-        self._on_sync = on_sync
-        self._unsynced_bytes = 0
-        self._position = 0
-
-    def write(self, offset: int, data: memoryview | bytes) -> None:
-        """Raises StorageFailure."""
-        rest = memoryview(data)
-        try:
-            while rest:
-                count = os.pwrite(self._fd, rest, offset)
-                rest, offset = rest[count:], offset + count
-                self._unsynced_bytes += count
-            self._position = offset
-            if self._unsynced_bytes >= self._sync_interval_bytes:
-                self.sync()
-        except OSError as error:
-            raise StorageFailure(f"cannot write the base image: {error.strerror}") from error
-
-    def zeros(self, offset: int, length: int) -> None:
-        """A new image of most stores reads as zeros where nothing is written."""
-        while length and not self._reads_zero:
-            count = min(length, len(_ZEROS))
-            self.write(offset, memoryview(_ZEROS)[:count])
-            offset, length = offset + count, length - count
-        self._position = offset + length
-
-    def sync(self) -> None:
-        """Makes durable what was written."""
-        os.fsync(self._fd)
-        self._unsynced_bytes = 0
-        self._on_sync(self._position)
 
 
 async def receive_full_backup(archive: Archive, connection: Connection) -> None:
@@ -142,31 +92,20 @@ async def _receive_image(
 ) -> None:
     tell = volume.telling_progress(work)
 
-    def on_sync(end_bytes: int) -> None:
-        if end_bytes > part.progress_lb * LB_BYTES:
-            volume.files.save_full_backup_state(replace(part, progress_lb=end_bytes // LB_BYTES))
+    def note(end_bytes: int) -> None:
+        volume.files.save_full_backup_state(replace(part, progress_lb=end_bytes // LB_BYTES))
 
     fd = await archive.world.run(volume.store.open_base, volume.name)
     try:
         reads_zero = volume.store.abilities.new_base_reads_zero and not part.progress_lb
-        sink = BaseImageSink(fd, archive.settings.sync_interval_bytes, reads_zero, on_sync)
+        sink = BaseImageSink(fd, archive.settings.sync_interval_bytes, reads_zero, part.progress_lb * LB_BYTES, note)
         hooks = Hooks(lambda count: tell(part.progress_lb * LB_BYTES + count), work.is_cancelled)
-        try:
+        async with noted_when_cut(archive, sink):
             await receiver.receive_image(sink, decompressor(receiver.compression), hooks)
-        except WalbError as error:
-            with suppress(WalbError, OSError):
-                await run_to_end(archive.world, sink.sync)
-            await add_space_hint(archive.world, volume.store, error)
-            raise
         work.phase = "sync"
         await run_to_end(archive.world, sink.sync)
     finally:
         os.close(fd)
-
-
-def decompressor(kind: CompressionType) -> Decompress | None:
-    """What undoes a compression of bulks."""
-    return None if kind is CompressionType.NONE else partial(decompress, kind)
 
 
 def _prepare(volume: ArchiveVolume, request: BackupRequest, resumable_uuid: bytes) -> FullBackupState:

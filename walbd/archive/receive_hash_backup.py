@@ -38,11 +38,7 @@ async def receive_hash_backup(archive: Archive, connection: Connection) -> None:
         raise Refused(f"bad host type:{backup.host_kind}", "only a walb-storage makes hash backups")
     volume = archive.volumes.get(backup.volume)
     log = archive.log.of_connection(archive.settings.node_id, connection.peer_id)
-    await volume.until_no_diff_arrives()
-    volume.check(COMMAND)
-    await check_size(archive, volume, backup.size_lb, log)
-    await volume.until_no_diff_arrives()
-    volume.check(COMMAND)
+    await ready_for(archive, volume, COMMAND, backup.size_lb, log)
     total_bytes = backup.size_lb * LB_BYTES
     with (
         archive.works.begin(COMMAND, volume.name, Slots.FOREGROUND, volume.is_cancelled, total_bytes) as work,
@@ -56,15 +52,24 @@ async def receive_hash_backup(archive: Archive, connection: Connection) -> None:
             with await archive.world.run(volume.files.new_file) as new:
                 step = _HashBackup(archive, scan, receiver, backup, latest, work)
                 uuid, diff = await step.run(new)
-        await _adopt(archive, volume, uuid, diff)
+        await adopt(archive, volume, uuid, diff)
         volume.last_sync_sec = archive.world.now()
         change.commit()
         log.info(f"{COMMAND}:succeeded:{volume.name}:elapsed_time {archive.world.monotonic() - begin_sec:.3f} sec")
     await receiver.confirm()
 
 
-async def check_size(archive: Archive, volume: ArchiveVolume, size_lb: int, log: Log) -> None:
-    """Raises BadState when the base image is smaller than the volume, which -autoresize prevents."""
+async def ready_for(archive: Archive, volume: ArchiveVolume, command: str, size_lb: int, log: Log) -> None:
+    """Returns when the volume can take a diff of a comparison or replication; nothing is awaited after the last look.
+    Raises BadState when it cannot, or the base image is smaller than the volume, which -autoresize prevents."""
+    await volume.until_no_diff_arrives()
+    volume.check(command)
+    await _check_size(archive, volume, size_lb, log)
+    await volume.until_no_diff_arrives()
+    volume.check(command)
+
+
+async def _check_size(archive: Archive, volume: ArchiveVolume, size_lb: int, log: Log) -> None:
     now_lb = await volume.base_size_lb()
     if now_lb < size_lb:
         now_lb = await auto_resize(archive, volume, now_lb, size_lb, log)
@@ -77,7 +82,7 @@ async def check_size(archive: Archive, volume: ArchiveVolume, size_lb: int, log:
         log.warning(f"larger lv size:{volume.name}:{size_lb}:{now_lb}")
 
 
-async def _adopt(archive: Archive, volume: ArchiveVolume, uuid: bytes, diff: Diff) -> None:
+async def adopt(archive: Archive, volume: ArchiveVolume, uuid: bytes, diff: Diff) -> None:
     """Takes in the diff, which has its name now, and from here on the diffs of the new log."""
     volume.content.add(diff)
     await run_to_end(archive.world, volume.files.save_uuid, uuid)

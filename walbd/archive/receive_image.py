@@ -3,58 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import partial
 
 from walbd.archive.archive import Archive
+from walbd.archive.base_image_sink import BaseImageSink, decompressor, noted_when_cut
 from walbd.archive.base_patcher import BasePatcher
 from walbd.archive.content import Content
-from walbd.archive.image_errors import add_space_hint
-from walbd.archive.receive_backup import BaseImageSink, decompressor
 from walbd.archive.states import ARCHIVED, FULL_SYNC, RESET_VOL, RESYNC, STOP, SYNC_READY
 from walbd.archive.volume import ArchiveVolume
 from walbd.archive.volume_commands import erase_history
 from walbd.archive.volume_files import FullReplState
-from walbd.model.error import InvalidArgument, WalbError
+from walbd.model.error import InvalidArgument
 from walbd.model.limits import LB_BYTES
 from walbd.net.replication import COMMAND, ImageOffer, ReplicationReceiver
 from walbd.net.stream import Hooks
 from walbd.net.tasks import run_to_end
 from walbd.server.tasks import Work
-
-
-class ResumableSink(BaseImageSink):
-    """A base image that notes how far it has come whenever it is synced: at least every `sync_interval_bytes` of the
-    image. Blocks."""
-
-    def __init__(
-        self, fd: int, sync_interval_bytes: int, reads_zero: bool, start: int, note: Callable[[int], None]
-    ) -> None:
-        super().__init__(fd, sync_interval_bytes, reads_zero)
-        self._interval_bytes = sync_interval_bytes
-        self._note = note
-        self._noted = start
-        self._position = start
-
-    def write(self, offset: int, data: memoryview | bytes) -> None:
-        super().write(offset, data)
-        self._reached(offset + len(data))
-
-    def zeros(self, offset: int, length: int) -> None:
-        super().zeros(offset, length)
-        self._reached(offset + length)
-
-    def _reached(self, position: int) -> None:
-        self._position = position
-        if position - self._noted >= self._interval_bytes:
-            self.note_all()
-
-    def note_all(self) -> None:
-        """Syncs, and notes how far the image has come."""
-        if self._position > self._noted:
-            self.sync()
-            self._note(self._position)
-            self._noted = self._position
 
 
 async def receive_full_image(
@@ -115,13 +79,9 @@ async def _receive_from(
     fd = await world.run(volume.store.open_base, volume.name)
     try:
         interval_bytes = archive.settings.sync_interval_bytes
-        sink = ResumableSink(fd, interval_bytes, volume.store.abilities.new_base_reads_zero, start, note)
-        try:
+        sink = BaseImageSink(fd, interval_bytes, volume.store.abilities.new_base_reads_zero, start, note)
+        async with noted_when_cut(archive, sink):
             await volume.unless_cancelled(converse())
-        except WalbError as error:
-            await add_space_hint(world, volume.store, error)
-            await run_to_end(world, sink.note_all)
-            raise
         work.phase = "sync"
         await run_to_end(world, sink.sync)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from walbd.archive.archive import Archive
-from walbd.archive.receive_hash_backup import check_size
+from walbd.archive.receive_hash_backup import adopt, ready_for
 from walbd.archive.receive_image import receive_full_image, receive_resync
 from walbd.archive.received_diff import ReceivedDiff
 from walbd.archive.scan import open_image
@@ -86,11 +86,7 @@ class _Following:
             if step is Step.END:
                 return
             offer = await volume.unless_cancelled(receiver.receive_diff_offer())
-            await volume.until_no_diff_arrives()
-            volume.check(COMMAND)
-            await check_size(self.archive, volume, offer.size_lb, self.log)
-            await volume.until_no_diff_arrives()
-            volume.check(COMMAND)
+            await ready_for(self.archive, volume, COMMAND, offer.size_lb, self.log)
             self._check_applicable(offer.diff, step)
             with volume.machine.begin(REPL_SYNC_AS_SERVER, ARCHIVED) as change:
                 await (self._receive_hash(offer) if step is Step.HASH else self._receive_diff(offer))
@@ -122,9 +118,7 @@ class _Following:
 
                 await volume.unless_cancelled(converse())
                 diff = await self._store(received, offer.diff)
-        volume.content.add(diff)
-        await run_to_end(world, volume.files.save_uuid, offer.uuid)
-        volume.content.uuid = offer.uuid
+        await adopt(self.archive, volume, offer.uuid, diff)
 
     async def _receive_diff(self, offer: DiffOffer) -> None:
         """A diff as it is; it takes the place of those within its range."""

@@ -18,7 +18,6 @@ from walbd.model.algebra import merge_all
 from walbd.model.archive_plan import ReplicationStep, hash_replication, replication_step
 from walbd.model.compression import CompressionType, CompressOpt
 from walbd.model.diff import Diff
-from walbd.model.error import BadState
 from walbd.model.limits import LB_BYTES
 from walbd.model.selection import applicable_and_mergeable, by_size, oldest_state, total_size_bytes
 from walbd.model.snapshot import Snapshot
@@ -31,6 +30,7 @@ from walbd.net.tasks import run_to_end
 from walbd.server.tasks import Slots, Work
 from walbd.wdiff.merge import Merger
 from walbd.wdiff.reader import of_one_log
+from walbd.world.reading import reading
 
 AS_STORED = CompressOpt(CompressionType.NONE, 0, 1)
 
@@ -115,18 +115,14 @@ class _Client:
     async def _send_full(self) -> None:
         """The base image as it is; an apply cannot run meanwhile."""
         volume, base = self.volume, self.volume.content.base
-        if base.is_applying:
-            gid = oldest_state(volume.content.diffs, base).snapshot_begin.gid_begin
-            raise BadState(
-                f"base image of {volume.name} is half applied:{base}", f"'apply {volume.name} {gid}' completes it"
-            )
+        volume.content.check_not_applying(volume.name)
         size_lb = await volume.base_size_lb()
         offer = ImageOffer(
             size_lb, self.wanted.bulk_bytes, base, volume.content.uuid, self._image_compress, bytes(HASH_KEY_BYTES)
         )
         fd = await self.archive.world.run(volume.store.open_base, volume.name)
         try:
-            await self.sender.send_image(offer, partial(_read_at, fd), self._hooks("full", size_lb * LB_BYTES))
+            await self.sender.send_image(offer, reading(fd, volume.name), self._hooks("full", size_lb * LB_BYTES))
         finally:
             os.close(fd)
 
@@ -189,15 +185,6 @@ class _Client:
             self.asker.progress(work.done, work.total, work.unit, work.phase)
 
         return Hooks(progress, work.is_cancelled)
-
-
-def _read_at(fd: int, offset: int, memory: memoryview) -> None:
-    """Fills the memory from an offset of the base image. Blocks."""
-    while memory:
-        count = os.preadv(fd, [memory], offset)
-        if count == 0:
-            raise BadState(f"base image ends at {offset}", "was it made smaller?")
-        memory, offset = memory[count:], offset + count
 
 
 def _read_next(scan: Scanned, _: int, memory: memoryview) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from walbd.model.error import BadState, Refused, StorageFailure
+from walbd.model.error import BadState, Refused
 from walbd.model.limits import LB_BYTES
 from walbd.model.snapshot import Snapshot
 from walbd.model.uuid_text import NIL_UUID
@@ -15,7 +15,6 @@ from walbd.net.connection import Connection
 from walbd.net.control import ControlRequest
 from walbd.net.full_backup import FullBackupSender
 from walbd.net.hash_backup import HashBackupSender
-from walbd.net.image_chunk import ReadAt
 from walbd.net.messages import PeerKind
 from walbd.net.stream import Hooks
 from walbd.server.interrupt import unless_cancelled
@@ -23,6 +22,7 @@ from walbd.server.tasks import Slots, Work
 from walbd.storage.scan_rate import ScanRate
 from walbd.storage.states import FULL_SYNC, HASH_SYNC, MONITORED, START_TARGET, STOPPED, TARGET
 from walbd.storage.volume import StorageVolume
+from walbd.world.reading import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ async def _run(
     hooks = Hooks(progress, is_cancelled, rate.pace)
     fd = volume.device().open_data()
     try:
-        await sender.send_image(_reader(fd, volume.name), hooks)
+        await sender.send_image(reading(fd, volume.name), hooks)
     finally:
         os.close(fd)
     info, end_lsid = await volume.durable_log()
@@ -151,21 +151,6 @@ async def _run(
 def _check_overflow(volume: StorageVolume, is_overflow: bool) -> None:
     if is_overflow:
         raise BadState(f"overflow:{volume.name}:{volume.path}", "make the log device larger and repeat the backup")
-
-
-def _reader(fd: int, name: str) -> ReadAt:
-    def read_at(offset: int, buffer: memoryview) -> None:
-        while buffer:
-            try:
-                count = os.preadv(fd, [buffer], offset)
-            except OSError as error:
-                raise StorageFailure(f"cannot read the device of {name} at {offset}: {error.strerror}") from error
-            if count == 0:
-                raise StorageFailure(f"the device of {name} ends at {offset}", "was it made smaller?")
-            buffer = buffer[count:]
-            offset += count
-
-    return read_at
 
 
 async def _become_target(volume: StorageVolume) -> None:

@@ -259,7 +259,10 @@ class Network:
         except OSError as error:
             where = f"{bind or '*'}:{port}"
             hint = "is another server using the port? choose another with -p, another address with -bind"
-            # Python's own text repeats the address; a name that does not resolve has no errno.
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
-            raise StorageFailure(f"cannot listen on {where}: {reason}", hint) from error
+            raise StorageFailure(f"cannot listen on {where}: {listen_reason(error)}", hint) from error
         return SocketListener(sock)
+
+
+def listen_reason(error: OSError) -> str:
+    """Why listening failed. Python's own text repeats the address; a name that does not resolve has no errno."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from walbd.device.user.start import open_device
 from walbd.model.address import Address
 from walbd.model.error import StorageFailure, WalbError
 from walbd.model.limits import LB_BYTES
+from walbd.world.network import listen_reason
 from walbd.world.world import World
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -154,6 +154,4 @@ async def _listen_tcp(connection: Callable[[], asyncio.BaseProtocol], address: A
         return await asyncio.get_running_loop().create_server(connection, address.host, address.port)
     except OSError as error:
         hint = "is the port in use, is the address one of this host?"
-        # The loop's own text repeats the address; a name that does not resolve has no errno.
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise StorageFailure(f"cannot listen on {address}: {reason}", hint) from error
+        raise StorageFailure(f"cannot listen on {address}: {listen_reason(error)}", hint) from error
