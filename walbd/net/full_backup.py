@@ -8,7 +8,6 @@ storage still has the whole log since that one began.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, Self
 
 from walbd.model.compression import CompressionType
@@ -16,16 +15,14 @@ from walbd.model.error import ProtocolViolation
 from walbd.model.limits import LB_BYTES, check_range
 from walbd.model.uuid_text import NIL_UUID, UUID_BYTES
 from walbd.model.varint import Decoder, Encoder, Record
-from walbd.net import image_chunk
 from walbd.net.backup import BackupReceiver, BackupRequest, BackupSender
 from walbd.net.frame import FrameType
 from walbd.net.image_chunk import ChunkReader, Decompress, ImageSink, ReadAt
-from walbd.net.stream import Hooks, acknowledged, receive_data, send_data
+from walbd.net.image_stream import receive_image, send_image
+from walbd.net.stream import Hooks
 from walbd.wdiff.codec import compressor
 
 COMMAND = "dirty-full-sync3"
-# Chunks compressed side by side, whatever `-sync-cmpr` asks for: each takes a buffer and a thread.
-MAX_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +63,12 @@ class FullBackupSender(BackupSender):
         request = self._request
         compress = compressor(request.compress)
         size_bytes = request.size_lb * LB_BYTES
-        fill = image_chunk.filler(size_bytes, request.bulk_bytes, read_at, compress, self.begin_bytes)
         # Two at least: while one reads, the other looks for zeros and computes the checksum.
-        threads = max(2, min(request.compress.threads, MAX_THREADS))
-        buffers = [image_chunk.new_buffer(request.bulk_bytes) for _ in range(threads + 1)]
-        async with acknowledged(self._connection) as ack:
-            await send_data(self._connection, ack, fill, buffers, hooks or Hooks())
-            await self._connection.send(FrameType.END)
+        threads = max(2, request.compress.threads)
+        await send_image(
+            self._connection, size_bytes, request.bulk_bytes, read_at, compress, hooks or Hooks(),
+            begin_bytes=self.begin_bytes, threads=threads,
+        )  # fmt: skip
 
 
 class FullBackupReceiver(BackupReceiver):
@@ -100,6 +96,4 @@ class FullBackupReceiver(BackupReceiver):
         request = self._request
         what = f"image of {request.volume} from {self._connection}"
         reader = ChunkReader(request.size_lb * LB_BYTES, request.bulk_bytes, decompress, what, self._begin_bytes)
-
-        await receive_data(self._connection, partial(reader.feed, sink), hooks or Hooks())
-        reader.finish()
+        await receive_image(self._connection, reader, sink, hooks or Hooks())

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Self
 
 from walbd.model.compression import CompressOpt
@@ -29,20 +28,18 @@ from walbd.model.size import parse_uint
 from walbd.model.snapshot import Snapshot
 from walbd.model.state import MetaState
 from walbd.model.varint import Decoder, Encoder, Record
-from walbd.net import image_chunk
 from walbd.net.connection import Connection
 from walbd.net.frame import FrameType
 from walbd.net.hash_exchange import Shape, receive_differences, send_differences
 from walbd.net.image_chunk import ChunkReader, Decompress, ImageSink, ReadAt
+from walbd.net.image_stream import receive_image, send_image
 from walbd.net.messages import Result
 from walbd.net.request_fields import HASH_KEY_BYTES, UUID_BYTES, check_hash_key, check_uuid
-from walbd.net.stream import Hooks, Read, acknowledged, receive_bytes, receive_data, send_bytes, send_data
+from walbd.net.stream import Hooks, Read, acknowledged, receive_bytes, send_bytes
 from walbd.net.wdiff_transfer import MAX_DIFF_BYTES
 from walbd.wdiff.codec import compressor
 
 COMMAND = "repl-sync3"
-# Chunks of a full replication compressed side by side.
-MAX_THREADS = 8
 
 
 class Way(StrEnum):
@@ -176,13 +173,11 @@ class ReplicationSender:
         start, size_bytes = await self._offer(offer), offer.size_lb * LB_BYTES
         if start > size_bytes or start % LB_BYTES:
             raise ProtocolViolation(f"{self._connection} wants an image of {size_bytes} bytes from byte {start} on")
-        fill = image_chunk.filler(size_bytes, offer.bulk_bytes, read_at, compressor(offer.compress), start)
-        threads = max(2, min(offer.compress.threads, MAX_THREADS))
-        buffers = [image_chunk.new_buffer(offer.bulk_bytes) for _ in range(threads + 1)]
         from_start = Hooks(lambda done: hooks.progress(start + done), hooks.cancelled)
-        async with acknowledged(self._connection) as ack:
-            await send_data(self._connection, ack, fill, buffers, from_start)
-            await self._connection.send(FrameType.END)
+        await send_image(
+            self._connection, size_bytes, offer.bulk_bytes, read_at, compressor(offer.compress), from_start,
+            begin_bytes=start, threads=max(2, offer.compress.threads),
+        )  # fmt: skip
 
     async def resync(self, offer: ImageOffer, read_at: ReadAt, hooks: Hooks) -> None:
         """Sends what differs from the server's base; returns when its volume is Archived. read_at is called in order of
@@ -257,8 +252,7 @@ class ReplicationReceiver:
         what = f"image from {self._connection}"
         reader = ChunkReader(offer.size_lb * LB_BYTES, offer.bulk_bytes, decompress, what, start)
         from_start = Hooks(lambda done: hooks.progress(start + done), hooks.cancelled)
-        await receive_data(self._connection, partial(reader.feed, sink), from_start)
-        reader.finish()
+        await receive_image(self._connection, reader, sink, from_start)
 
     async def receive_differences(
         self, offer: ImageOffer | DiffOffer, read: Read, feed: Callable[[memoryview], object], hooks: Hooks

@@ -10,7 +10,6 @@ What a DATA frame holds: walbd.net.image_chunk. Bulks are compressed with snappy
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Self
 
 from walbd.model.limits import (
@@ -23,12 +22,12 @@ from walbd.model.limits import (
 )
 from walbd.model.size import parse_uint
 from walbd.model.varint import Decoder, Encoder, Record
-from walbd.net import image_chunk
 from walbd.net.connection import Connection
 from walbd.net.frame import FrameType
 from walbd.net.image_chunk import ChunkReader, Compress, Decompress, ImageSink, ReadAt
+from walbd.net.image_stream import receive_image, send_image
 from walbd.net.messages import Result
-from walbd.net.stream import Hooks, acknowledged, receive_data, send_data
+from walbd.net.stream import Hooks
 
 COMMAND = "virt-full-scan"
 
@@ -77,12 +76,7 @@ class ScanSender:
     async def send_image(self, read_at: ReadAt, size_lb: int, compress: Compress, hooks: Hooks) -> None:
         """Sends the image; returns when the client has all of it. read_at is called in order of offsets."""
         bulk_bytes = self._request.bulk_bytes
-        fill = image_chunk.filler(size_lb * LB_BYTES, bulk_bytes, read_at, compress)
-        # Two: an image is read in sequence, one chunk while the last one is being sent.
-        buffers = [image_chunk.new_buffer(bulk_bytes) for _ in range(2)]
-        async with acknowledged(self._connection) as ack:
-            await send_data(self._connection, ack, fill, buffers, hooks)
-            await self._connection.send(FrameType.END)
+        await send_image(self._connection, size_lb * LB_BYTES, bulk_bytes, read_at, compress, hooks, threads=1)
 
 
 class ScanReceiver:
@@ -104,9 +98,7 @@ class ScanReceiver:
         """Receives the image. Raises what the sink raises, Corrupted, Refused with the archive's reason."""
         what = f"image of {self._request.volume} from {self._connection}"
         reader = ChunkReader(size_lb * LB_BYTES, self._request.bulk_bytes, decompress, what)
-
-        await receive_data(self._connection, partial(reader.feed, sink), hooks)
-        reader.finish()
+        await receive_image(self._connection, reader, sink, hooks)
 
     async def confirm(self) -> None:
         """Tells the archive that the image has been written."""
