@@ -152,7 +152,7 @@ COMMANDS = {
         "walbc -s a0 dbg-set-base vol0 '<|9|>-20261123010500'",
     ),
     "dbg-dump-logpack-header": Explanation(
-        "The file logpackheader-LSID is made; wlog-show-raw reads it.", "walbc -s s0 dbg-dump-logpack-header vol0 1320"
+        "The file logpackheader-LSID is made: the raw physical block.", "walbc -s s0 dbg-dump-logpack-header vol0 1320"
     ),
     "top": Explanation(
         "Shows the servers named, or that of -a and -p or -s, or all of the servers file; a page every 2 s.\n"

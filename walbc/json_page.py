@@ -83,7 +83,7 @@ def _shapes() -> Iterator[str]:
         row = next((row for _, row in queries() if row.shape == name), None)
         if shape.fields and row:
             value = json_value(name, ANSWERS[row.name])
-            yield from (f"\n## {name}\n", f"A {shape.value}; its members:\n", *_members(shape.fields))
+            yield from (f"\n## {name}\n", f"{shape.value.capitalize()}; its members:\n", *_members(shape.fields))
             yield f"\n    {json.dumps(value, ensure_ascii=False)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from walbc.library.controller import Controller
@@ -11,7 +12,7 @@ from walbc.worker.config import ReplServerConfig
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(ABC):
     """`reason`: why it is due, for people."""
 
     vol: str
@@ -20,13 +21,13 @@ class Task:
     is_replication = False
 
     @property
+    @abstractmethod
     def text(self) -> str:
         """As the log shows it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, controller: Controller) -> None:
         """Does it and waits for its end. Raises what the controller raises."""
-        raise NotImplementedError
 
     def _text(self, name: str, rest: str) -> str:
         return f"name={name} vol={self.vol} ax={self.ax} {rest}"

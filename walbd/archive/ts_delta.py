@@ -30,6 +30,10 @@ class Destinations:
         state = state_at(content.diffs, content.base, gid)
         self._reached[volume.name, node_id] = _Reached(gid, state.timestamp)
 
+    def forget(self, volume: str) -> None:
+        """The history of the volume is no more."""
+        self._reached = {key: reached for key, reached in self._reached.items() if key[0] != volume}
+
     def lines(self, volumes: list[ArchiveVolume]) -> list[str]:
         """One per volume that is there and destination."""
         by_name = {volume.name: volume for volume in volumes}

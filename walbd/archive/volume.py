@@ -51,7 +51,9 @@ class ArchiveVolume(Volume):
         """Size of the base image. Raises NotFound, as after someone removed it behind the server's back."""
         size_lb = await self.runtime.world.run(self.store.base_size_lb, self.name)
         if size_lb is None:
-            raise NotFound(f"base image does not exist:{self.name}")
+            raise NotFound(
+                f"base image does not exist:{self.name}", "back the volume up first; if it was, bring the image back"
+            )
         return size_lb
 
     @contextmanager

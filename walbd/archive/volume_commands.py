@@ -39,6 +39,7 @@ async def clear_volume(archive: Archive, name: str) -> None:
         change.commit()
     archive.volumes.remove(name)
     archive.works.forget(name)
+    archive.destinations.forget(name)
 
 
 async def reset_volume(archive: Archive, name: str) -> None:
@@ -51,6 +52,7 @@ async def reset_volume(archive: Archive, name: str) -> None:
         volume.content = Content()
         volume.failure = None
         change.commit(SYNC_READY)
+    archive.destinations.forget(name)
 
 
 async def start_volume(archive: Archive, name: str) -> None:

@@ -102,9 +102,12 @@ async def _offer(
             if answer is Answer.ACCEPT:
                 paths = [queue.folder.file(diff) for diff in diffs]
                 merger = await run_to_end(world, Merger, paths, queue.info.compress)
-                if merger.uuid != uuid:
-                    raise BadState(f"diffs of {volume.name} were replaced before they were sent to {queue.name}")
-                await sender.send_packs(merger.read, Hooks(cancelled=volume.is_cancelled))
+                try:
+                    if merger.uuid != uuid:
+                        raise BadState(f"diffs of {volume.name} were replaced before they were sent to {queue.name}")
+                    await sender.send_packs(merger.read, Hooks(cancelled=volume.is_cancelled))
+                finally:
+                    await run_to_end(world, merger.close)
                 queue.last_sent = world.now()
             return answer
     except PeerUnreachable:

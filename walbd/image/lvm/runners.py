@@ -21,6 +21,7 @@ COMMAND_TIMEOUT_SEC = 120.0
 END_SEC = 5.0
 MAX_ANSWER_BYTES = 64 << 20
 PROGRAM = "lvm"
+UNKNOWN = "whether it was done is seen with 'lvs' and 'dmsetup info' (State: SUSPENDED); then try again"
 HELPER = (sys.executable, "-m", "walbd.image.lvm.helper")
 
 
@@ -91,19 +92,18 @@ class HelperRunner:
     def _receive(self, command: str) -> dict[str, Any]:
         assert self._channel is not None
         received = bytearray()
-        unknown = "whether it was done is seen with 'lvs' and 'dmsetup info' (State: SUSPENDED); then try again"
         while not received.endswith(b"\n"):
             try:
                 piece = self._channel.recv(1 << 16)
             except TimeoutError as error:
                 self._kill()
-                raise StorageFailure(f"lvm did not end within {self._timeout_sec:g} s: {command}", unknown) from error
+                raise StorageFailure(f"lvm did not end within {self._timeout_sec:g} s: {command}", UNKNOWN) from error
             except OSError:
                 piece = b""
             received += piece
             if not piece or len(received) > MAX_ANSWER_BYTES:
                 self._kill()
-                raise StorageFailure(f"the LVM helper process ended unexpectedly: {command}", unknown)
+                raise StorageFailure(f"the LVM helper process ended unexpectedly: {command}", UNKNOWN)
         answer = json.loads(received)
         assert isinstance(answer, dict)
         return answer
@@ -146,7 +146,7 @@ class ProgramRunner:
                     env={**os.environ, "LC_ALL": "C"},
                 )
         except subprocess.TimeoutExpired as error:
-            raise StorageFailure(f"lvm did not end within {self._timeout_sec:g} s: {command}") from error
+            raise StorageFailure(f"lvm did not end within {self._timeout_sec:g} s: {command}", UNKNOWN) from error
         except OSError as error:
             raise StorageFailure(f"cannot run {self._program}: {error.strerror}", "is lvm2 installed?") from error
         if done.returncode:
