@@ -141,9 +141,11 @@ static int put_data(pack_maker *k, const walb_wdiff_piece *piece, uint8_t *dst, 
 
     if (is_passed_through(k, piece)) {
         /* Decoded all the same: who merges removes the inputs, and relies on it that the output can be read. */
-        if (piece->record.codec != WALB_CODEC_NONE &&
-            walb_wdiff_merge_data_by(k->merge, &k->loader, piece, &data, f) != 0)
-            return -1;
+        if (piece->record.codec != WALB_CODEC_NONE) {
+            result = walb_wdiff_merge_data_by(k->merge, &k->loader, piece, &data, f);
+            if (result != 0)
+                return result;
+        }
         r->codec = piece->record.codec;
         r->stored_bytes = piece->record.stored_bytes;
         r->checksum = piece->record.checksum;

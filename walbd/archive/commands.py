@@ -18,7 +18,7 @@ from walbd.archive.volume_commands import clear_volume, init_volume, reset_volum
 from walbd.model.address import Address
 from walbd.model.compression import CompressOpt
 from walbd.model.error import InvalidArgument
-from walbd.model.limits import DEFAULT_BULK_BYTES, LB_BYTES
+from walbd.model.limits import DEFAULT_BULK_BYTES, LB_BYTES, MIB_BYTES
 from walbd.model.state import MetaState
 from walbd.model.timetext import parse_pretty
 from walbd.model.uuid_text import parse_uuid
@@ -29,7 +29,6 @@ from walbd.server.stop_state import parse_stop_mode
 
 TIME_PREFIX = "@"
 ZERO_CLEAR = "zeroclear"
-MIB_BYTES = 1 << 20
 DEFAULT_MERGE_BYTES = 1 << 30
 
 

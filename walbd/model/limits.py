@@ -10,6 +10,7 @@ import re
 from walbd.model.error import InvalidArgument
 
 LB_BYTES = 512
+MIB_BYTES = 1 << 20
 UINT64_MAX = 2**64 - 1
 INVALID_LSID = UINT64_MAX
 

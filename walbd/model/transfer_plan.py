@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from walbd.model.diff import Diff
 from walbd.model.error import BadState
+from walbd.model.limits import MIB_BYTES
 from walbd.model.lsid_gid import LsidGid
 from walbd.model.snapshot import Snapshot
-
-MIB_BYTES = 1 << 20
 
 _SHORTEST_WAIT_MS = 100
 _LONGEST_WAIT_MS = 1000

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from walbd.model.error import BadState, StorageFailure
+from walbd.model.limits import MIB_BYTES
 from walbd.model.size import format_size
 from walbd.server.runtime import Runtime
 
-MIB_BYTES = 1 << 20
 RESERVE_SHARE, MAX_RESERVE_BYTES = 20, 1 << 30
 ALARM_SHARE, MAX_ALARM_BYTES = 10, 20 << 30
 LOOK_SEC = 10.0

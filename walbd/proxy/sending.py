@@ -5,6 +5,7 @@ from __future__ import annotations
 from walbd.model.algebra import merge_all
 from walbd.model.diff import Diff
 from walbd.model.error import BadState, Corrupted, NotFound, PeerUnreachable, Refused, WalbError
+from walbd.model.limits import MIB_BYTES
 from walbd.model.selection import to_send
 from walbd.net.client import connect
 from walbd.net.messages import PeerKind
@@ -21,7 +22,6 @@ from walbd.server.stop_state import StopState
 from walbd.wdiff.merge import Merger
 from walbd.wdiff.reader import of_one_log
 
-MIB_BYTES = 1 << 20
 # How long a task waits for a stop to succeed or fail.
 STOPPING_SEC = 1.0
 # A diff has no use for the archive any more: forget it and go on.
