@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 ELISION = "..."
 # What differs from run to run. A page shows an example; any other value of the same form will do.
-TIME = r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{3})?|\b20\d{12}\b"
-# The same here: but what is equal in a block of the page has to be equal, and what differs there has to differ.
+TIME = r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{3}(?:\d{3})?)?|\b20\d{12}\b"
+# The same here: but what is equal on a page has to be equal, and what differs there has to differ.
 SUM = r"\b(?:[0-9a-f]{64}|[0-9a-f]{32})\b"
 # As sums, and a later gid of the page has to be a later one.
 GID = r"(?<=\|)\d+(?=[,|])|(?<=,)\d+(?=\|)|(?<=gid:)\d+|(?<=gid=)\d+|^\d+(?= 20\d\d-)|(?<=/wr_v\d_)\d+"
@@ -18,10 +18,14 @@ GID_LINE = r"^\d+$"
 
 
 class Examples:
-    """Which values stand for those that the page shows, in one block."""
+    """Which values stand for those that a page shows."""
 
-    def __init__(self) -> None:
-        self._real: dict[tuple[str, str], str] = {}
+    def __init__(self, real: Mapping[tuple[str, str], str] | None = None) -> None:
+        self._real = dict(real or {})
+
+    def copy(self) -> Examples:
+        """The same so far."""
+        return Examples(self._real)
 
     def agree(self, kind: str, shown: str, real: str) -> bool:
         """Takes note of a pair; False if it contradicts earlier ones."""
@@ -37,25 +41,37 @@ class Examples:
         return True
 
 
-def first_difference(command: str, shown: Sequence[str], real: Sequence[str], examples: Examples) -> str | None:
-    """None if all lines agree, else what does not, as a text of two lines."""
-    gid_lines = bool(GID_COMMANDS.search(command))
-    at = 0
-    for index, line in enumerate(shown):
-        if line.strip() == ELISION:
-            rest = shown[index + 1 :]
-            if not rest:
-                return None
-            # Up to the first line that the next line of the page fits.
-            while at < len(real) and not _fits(rest[0], real[at], Examples(), gid_lines):
-                at += 1
-            continue
-        if at == len(real):
-            return f"expected: {line}\n     got: (nothing more)"
-        if not _fits(line, real[at], examples, gid_lines):
-            return f"expected: {line}\n     got: {real[at]}"
-        at += 1
-    return None if at == len(real) else f"expected: (nothing more)\n     got: {real[at]}"
+class Comparison:
+    """What a command printed against what the page shows. `difference` is None if all agrees; then `examples` know
+    the new values."""
+
+    def __init__(self, command: str, shown: Sequence[str], real: Sequence[str], examples: Examples) -> None:
+        self._shown, self._real = shown, real
+        self._gid_lines = bool(GID_COMMANDS.search(command))
+        self._furthest = (-1, -1)
+        self.difference: str | None = None
+        found = self._match(0, 0, examples)
+        self.examples = found or examples
+        if not found:
+            at_shown, at_real = self._furthest
+            wanted = shown[at_shown] if at_shown < len(shown) else "(nothing more)"
+            got = real[at_real] if at_real < len(real) else "(nothing more)"
+            self.difference = f"expected: {wanted}\n     got: {got}"
+
+    def _match(self, at_shown: int, at_real: int, examples: Examples) -> Examples | None:
+        """Compares the rest; what the examples stand for then, or None."""
+        shown, real = self._shown, self._real
+        if at_shown == len(shown) and at_real == len(real):
+            return examples
+        if at_shown < len(shown) and shown[at_shown].strip() == ELISION:
+            ways = (self._match(at_shown + 1, end, examples) for end in range(at_real, len(real) + 1))
+            return next((found for found in ways if found), None)
+        trial = examples.copy()
+        ends = at_shown == len(shown) or at_real == len(real)
+        if not ends and _fits(shown[at_shown], real[at_real], trial, self._gid_lines):
+            return self._match(at_shown + 1, at_real + 1, trial)
+        self._furthest = max(self._furthest, (at_shown, at_real))
+        return None
 
 
 def _fits(shown: str, real: str, examples: Examples, gid_lines: bool) -> bool:

@@ -24,7 +24,6 @@ class Command:
     """A command for the shell, and what it prints."""
 
     line: int
-    block: int
     text: str
     expected: list[str] = field(default_factory=list)
 
@@ -43,7 +42,6 @@ class Example:
     """A statement of the library variant, and what it prints."""
 
     line: int
-    block: int
     source: str
     expected: list[str]
     error: str | None
@@ -101,12 +99,12 @@ def _commands(page: str, block: list[str], first: int) -> list[Command]:
     commands: list[Command] = []
     for number, line in enumerate(block, first):
         if line.startswith("$ "):
-            commands.append(Command(number, first, line[2:]))
+            commands.append(Command(number, line[2:]))
         elif not commands:
             raise PageError(f"{page}:{number}: a console block begins with '$ '")
         elif line.startswith("> ") and not commands[-1].expected:
             last = commands.pop()
-            commands.append(Command(last.line, first, f"{last.text}\n{line[2:]}"))
+            commands.append(Command(last.line, f"{last.text}\n{line[2:]}"))
         else:
             commands[-1].expected.append(line)
     return commands
@@ -114,6 +112,6 @@ def _commands(page: str, block: list[str], first: int) -> list[Command]:
 
 def _examples(block: list[str], first: int) -> list[Example]:
     return [
-        Example(first + found.lineno, first, found.source, found.want.splitlines(), found.exc_msg)
+        Example(first + found.lineno, found.source, found.want.splitlines(), found.exc_msg)
         for found in doctest.DocTestParser().get_examples("\n".join(block) + "\n")
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from tests.guide.expected import Examples, first_difference
+from tests.guide.expected import Comparison, Examples
 from tests.guide.page import GUIDE, Command, Example, File, Page, PageError, read_page
 from tests.guide.place import Place
 from tests.guide.shell import Shell
@@ -51,10 +51,10 @@ class _Player:
         self._place = place
         self._shell = shell
         self._names: dict[str, Any] = {}
-        self._examples: dict[int, Examples] = {}
+        self._examples = Examples()
 
     def play(self, page: Page) -> None:
-        self._examples.clear()
+        self._examples = Examples()
         for step, following in zip(page.steps, [*page.steps[1:], None], strict=True):
             where = f"docs/guide/{page.name}:{step.line}"
             if isinstance(step, File):
@@ -88,14 +88,14 @@ class _Player:
             raise PageError(_report(where, f">>> {step.source}", step.expected, lines, failed))
         if step.error is None:
             self._compare(where, f">>> {step.source}", step, lines)
-        elif first_difference("", step.error.splitlines(), self._place.shown(failed).splitlines(), Examples()):
+        elif Comparison("", step.error.splitlines(), self._place.shown(failed).splitlines(), Examples()).difference:
             raise PageError(_report(where, f">>> {step.source}", [step.error], [failed], "another error"))
 
     def _compare(self, where: str, what: str, step: Command | Example, lines: list[str]) -> None:
-        examples = self._examples.setdefault(step.block, Examples())
-        difference = first_difference(what, step.expected, lines, examples)
-        if difference:
-            raise PageError(_report(where, what, step.expected, lines, difference))
+        comparison = Comparison(what, step.expected, lines, self._examples)
+        if comparison.difference:
+            raise PageError(_report(where, what, step.expected, lines, comparison.difference))
+        self._examples = comparison.examples
 
 
 def _environment(values: Mapping[str, str]) -> Any:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.guide.runner import play
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_servers_devices_first_backup_snapshots_and_overflow() -> None:
