@@ -6,7 +6,7 @@ import io
 import os
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ ASKS_STATUS = "echo $?"
 PROGRESS = re.compile(r"\S+ \S+: [\w -]+ \d+%(, .*)?$")
 
 
-def play(*names: str, folder: Path = GUIDE) -> None:
+def play(*names: str, folder: Path = GUIDE, prepare: Callable[[Path], None] | None = None) -> None:
     """Plays pages in one group, each after the page it begins with; raises PageError that shows where page and programs
-    differ."""
+    differ. `prepare` puts what a page finds into /var/walb."""
     place = Place()
     try:
+        if prepare:
+            prepare(Path(place.real("/var/walb")))
         with Shell(place) as shell:
             player = _Player(place, shell)
             for page in pages_to_play(names, folder):

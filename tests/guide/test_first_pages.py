@@ -9,5 +9,5 @@ from tests.guide.runner import play
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_servers_devices_first_backup_snapshots_and_overflow() -> None:
-    play("snapshots.md", "overflow.md")
+def test_design_servers_devices_first_backup_snapshots_and_overflow() -> None:
+    play("design.md", "snapshots.md", "overflow.md")
