@@ -6,7 +6,7 @@ import pytest
 
 from tests.guide.runner import play
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_manage_data_a_server_was_down_and_grow_a_volume() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from tests.guide.runner import play
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
-def test_design_servers_devices_first_backup_snapshots_and_overflow() -> None:
-    play("design.md", "snapshots.md", "overflow.md")
+def test_design_servers_devices_first_backup_snapshots_overflow_and_lost_data() -> None:
+    play("design.md", "snapshots.md", "overflow.md", "lost.md")

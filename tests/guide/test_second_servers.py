@@ -6,7 +6,7 @@ import pytest
 
 from tests.guide.runner import play
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_a_second_archive_and_replacing_a_proxy_and_archives() -> None:
