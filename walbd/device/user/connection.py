@@ -123,8 +123,9 @@ class Connection(asyncio.BufferedProtocol):
             if isinstance(request, int):
                 needed = request
                 break
-            self._begin = request.end
-            self._start(request)
+            if request.command != nbd.CMD_READ or not self._answer_reads(request):
+                self._begin = request.end
+                self._start(request)
         self._engine.kick()
         self._make_space(needed)
         self._regulate()
@@ -170,7 +171,8 @@ class Connection(asyncio.BufferedProtocol):
         if error:
             self._reply(cookie, error, "the request is not allowed, or not within the device")
         elif request.command == nbd.CMD_READ:
-            self._read(request)
+            self._reading_bytes += request.size_bytes
+            self._run(self._read(request))
         elif request.command == nbd.CMD_BLOCK_STATUS:
             self._block_status(request)
         elif request.command == nbd.CMD_FLUSH:
@@ -188,16 +190,22 @@ class Connection(asyncio.BufferedProtocol):
         begin, end = request.payload_begin, request.end
         return list(write_pieces(request.offset_bytes, self._chunk, begin, end, max_record_lb))
 
-    def _read(self, request: Request) -> None:
+    def _answer_reads(self, request: Request) -> bool:
+        """Answers this read, and others behind it, if that takes no waiting."""
+        received = self._chunk.view[self._begin : self._end]
+        found = self._reader.answers_at_once(request, received, self._export().size_bytes, self._is_structured)
+        if found is None or self._transport is None:
+            return False
+        used, answers = found
+        self._begin += used
+        self._transport.write(answers)
+        if self._transport.get_write_buffer_size():
+            self._reader.answers_kept()
+        return True
+
+    async def _read(self, request: Request) -> None:
         size_bytes = request.size_bytes
         answer, payload = read_answer(request.cookie, request.offset_bytes, size_bytes, self._is_structured)
-        if self._reader.read_at_once(payload, request.offset_bytes):
-            self._send(answer)
-            return
-        self._reading_bytes += size_bytes
-        self._run(self._read_later(request, answer, payload))
-
-    async def _read_later(self, request: Request, answer: bytearray, payload: memoryview) -> None:
         try:
             await self._reader.read(payload, request.offset_bytes)
         except StorageFailure as failure:

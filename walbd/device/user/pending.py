@@ -21,6 +21,9 @@ class PendingSet:
         self._long: list[Piece] = []
         self._count = 0
 
+    def __bool__(self) -> bool:
+        return bool(self._regions or self._long)
+
     def add(self, piece: Piece) -> None:
         """Adds the newest piece."""
         self._count += 1
@@ -46,7 +49,7 @@ class PendingSet:
 
     def overlapping(self, offset_lb: int, size_lb: int) -> list[Piece]:
         """The pieces that touch a range, oldest first."""
-        if not self._regions and not self._long:
+        if not self:
             return []
         found = {
             id(piece): piece
