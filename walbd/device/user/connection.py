@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from typing import cast
 
 from walbd.device import nbd_protocol as nbd
-from walbd.device.user.block_io import Piece, discard_pieces, write_pieces, zero_pieces
 from walbd.device.user.chunk import Chunk, ChunkPool
 from walbd.device.user.engine import Engine
 from walbd.device.user.handshake import Export, Handshake
@@ -15,6 +14,7 @@ from walbd.device.user.messages import warning_line
 from walbd.device.user.reader import Reader
 from walbd.device.user.replies import block_status, done, failed, read_answer
 from walbd.device.user.requests import Request, parse_request, refusal
+from walbd.device.user.writes import Writes, WriteTaker, data_writes, discard_writes, zero_writes
 from walbd.model.error import ProtocolViolation, StorageFailure
 
 # A client that sends more than this without taking its answers is not read from.
@@ -41,6 +41,7 @@ class Connection(asyncio.BufferedProtocol):
         self._begin = self._end = 0
         self._transport: asyncio.Transport | None = None
         self._replies: list[bytes | bytearray] = []
+        self._taker = WriteTaker()
         self._in_flight = 0
         self._reading_bytes = 0
         self._is_paused = self._is_reading_stopped = self._is_leaving = False
@@ -123,7 +124,7 @@ class Connection(asyncio.BufferedProtocol):
             if isinstance(request, int):
                 needed = request
                 break
-            if request.command != nbd.CMD_READ or not self._answer_reads(request):
+            if not self._take_usual(request):
                 self._begin = request.end
                 self._start(request)
         self._engine.kick()
@@ -178,17 +179,45 @@ class Connection(asyncio.BufferedProtocol):
         elif request.command == nbd.CMD_FLUSH:
             self._engine.flush(lambda error: self._reply(cookie, error, self._engine.refusal))
         else:
-            pieces = self._pieces(request)
-            self._engine.submit(pieces, request.is_fua, lambda error: self._reply(cookie, error, self._engine.refusal))
+            writes = self._writes(request)
+            writes.is_fua = request.is_fua
+            writes.done = lambda error: self._reply(cookie, error, self._engine.refusal)
+            self._engine.submit(writes)
 
-    def _pieces(self, request: Request) -> list[Piece]:
+    def _writes(self, request: Request) -> Writes:
         max_record_lb = self._engine.max_record_lb
         if request.command == nbd.CMD_TRIM:
-            return list(discard_pieces(request.offset_bytes, request.size_bytes))
+            return discard_writes(request.offset_bytes, request.size_bytes)
         if request.command == nbd.CMD_WRITE_ZEROES:
-            return list(zero_pieces(request.offset_bytes, request.size_bytes, max_record_lb))
-        begin, end = request.payload_begin, request.end
-        return list(write_pieces(request.offset_bytes, self._chunk, begin, end, max_record_lb))
+            return zero_writes(request.offset_bytes, request.size_bytes, max_record_lb)
+        return data_writes(request.offset_bytes, self._chunk, request.payload_begin, request.end, max_record_lb)
+
+    def _take_usual(self, request: Request) -> bool:
+        """Starts this request, and those of its kind behind it, if it is an ordinary write or a read that takes no
+        waiting."""
+        if request.command == nbd.CMD_WRITE:
+            return self._take_writes()
+        return request.command == nbd.CMD_READ and self._answer_reads(request)
+
+    def _take_writes(self) -> bool:
+        engine = self._engine
+        device_bytes, limits = self._export().size_bytes, (engine.max_record_lb, engine.max_requests_together)
+        taken = self._taker.take(self._chunk, self._begin, self._end, device_bytes, *limits)
+        if taken is None:
+            return False
+        writes, replies, used = taken
+        writes.done = lambda error: self._acknowledge(replies, error)
+        self._begin += used
+        self._in_flight += writes.count
+        engine.submit(writes)
+        return True
+
+    def _acknowledge(self, replies: bytes, error: int) -> None:
+        if not error:
+            self._send(replies, len(replies) // nbd.REPLY.size)
+            return
+        for _, _, cookie in nbd.REPLY.iter_unpack(replies):
+            self._reply(cookie, error, self._engine.refusal)
 
     def _answer_reads(self, request: Request) -> bool:
         """Answers this read, and others behind it, if that takes no waiting."""
@@ -244,8 +273,8 @@ class Connection(asyncio.BufferedProtocol):
     def _reply(self, cookie: int, error: int, message: str) -> None:
         self._send(failed(cookie, error, message, self._is_structured) if error else done(cookie))
 
-    def _send(self, answer: bytes | bytearray) -> None:
-        self._in_flight -= 1
+    def _send(self, answer: bytes | bytearray, n_requests: int = 1) -> None:
+        self._in_flight -= n_requests
         if self._transport is None:
             return
         if not self._replies:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from walbd._core import ffi, lib
 from walbd.device import nbd_protocol as nbd
 from walbd.device.user.block_status import MAX_EXTENTS, file_extents, joined, with_pending
 from walbd.device.user.engine import Engine
-from walbd.device.user.pending import overlay
 from walbd.device.user.requests import Request
 from walbd.model.limits import LB_BYTES
 from walbd.world.world import World
@@ -32,14 +29,14 @@ class Reader:
     def answers_at_once(
         self, request: Request, received: memoryview, device_bytes: int, is_structured: bool
     ) -> tuple[int, memoryview] | None:
-        """Answers a read and those right behind it, as far as they are small and take no waiting. `received` begins with
-        them. Returns how many bytes of it this used and the answers, valid until the next call or for as long as
-        answers_kept is called before; None when there are none."""
+        """Answers a read and those right behind it, with which `received` begins, as far as they are small and take no
+        waiting. Returns how many bytes of it they are, and the answers, valid until the next call (answers_kept makes
+        them last); None when there are none."""
         if not self._may_be_direct or request.size_bytes > MAX_DIRECT_BYTES:
             return None
         pending = self._engine.pending
         if pending:
-            if pending.overlapping(request.offset_bytes // LB_BYTES, request.size_bytes // LB_BYTES):
+            if pending.touches(request.offset_bytes // LB_BYTES, request.size_bytes // LB_BYTES):
                 return None
             received = received[: nbd.REQUEST.size]
         source, answered, answers = self._source, self._answered, self._answers
@@ -59,27 +56,19 @@ class Reader:
 
     async def read(self, buffer: memoryview, offset_bytes: int) -> None:
         """Fills the buffer. Raises StorageFailure."""
-        offset_lb, size_lb = offset_bytes // LB_BYTES, len(buffer) // LB_BYTES
-        pieces = self._engine.pending.overlapping(offset_lb, size_lb)
-        # Taken before the data device is read: a piece that gets there meanwhile is found in one place or the other.
-        for piece in pieces:
-            if piece.chunk is not None:
-                piece.chunk.pin()
-        try:
-            await self._world.run(self._fill, buffer, offset_bytes)
-            overlay(buffer, offset_lb, pieces)
-        finally:
-            for piece in pieces:
-                if piece.chunk is not None:
-                    piece.chunk.unpin()
+        # Taken before the data device is read: what gets there meanwhile is found in one place or the other.
+        held = self._engine.pending.held(offset_bytes // LB_BYTES, len(buffer) // LB_BYTES)
+        await self._world.run(self._fill, buffer, offset_bytes)
+        if held is not None:
+            held.overlay(buffer)
 
     async def block_status(self, offset_bytes: int, size_bytes: int) -> list[tuple[int, int]]:
         """Consecutive extents from an offset on: (size in bytes, NBD state). Raises StorageFailure."""
         begin_lb, end_lb = offset_bytes // LB_BYTES, (offset_bytes + size_bytes) // LB_BYTES
-        pieces = self._engine.pending.overlapping(begin_lb, end_lb - begin_lb)
+        pending = self._engine.pending.spans(begin_lb, end_lb - begin_lb)
         files = self._engine.files
         extents = await self._world.run(file_extents, files.data_fd, files.ddev_path, begin_lb, end_lb)
-        return list(joined(with_pending(extents, pieces)))[:MAX_EXTENTS]
+        return list(joined(with_pending(extents, pending)))[:MAX_EXTENTS]
 
     def _fill(self, buffer: memoryview, offset_bytes: int) -> None:
         self._engine.files.read_data(buffer, offset_bytes)
