@@ -13,16 +13,24 @@ from walbd.device.user.engine import Engine
 from walbd.device.user.handshake import Export, Handshake
 from walbd.device.user.messages import warning_line
 from walbd.device.user.reader import Reader
-from walbd.device.user.replies import block_status, done, failed, read_answer
+from walbd.device.user.replies import block_status, done, failed, read_answer, read_parts
 from walbd.device.user.requests import Request, parse_request, refusal
+from walbd.device.user.split_write import MIN_SPLIT_BYTES, SplitWrite, head_of
 from walbd.model.error import ProtocolViolation, StorageFailure
 
-# A client that sends more than this without taking its answers is not read from.
+# A client with more than this in flight is not read from.
 MAX_REQUESTS_IN_FLIGHT = 1024
-MAX_READ_BYTES_IN_FLIGHT = 64 << 20
 MIN_RECEIVE_BYTES = 4096
-WRITE_BUFFER_BYTES = 4 << 20
 MAX_CLIENTS = 16
+# Answers of all clients of a device that are being made or wait to be sent. Beyond this a client gets one at a time,
+# large ones in parts: nobody has to wait for a client that does not take its answers.
+MAX_ANSWER_BYTES = 12 << 20
+MAX_WHOLE_READ_BYTES = 1 << 20
+READ_PART_BYTES = 256 << 10
+# What a client may leave untaken before it counts. An answer takes a little more than its bytes.
+WRITE_BUFFER_BYTES = 256 << 10
+ANSWER_OVERHEAD_BYTES = 128
+NOT_ALLOWED = "the request is not allowed, or not within the device"
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -42,8 +50,12 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._replies: list[bytes | bytearray] = []
         self._in_flight = 0
-        self._reading_bytes = 0
-        self._is_paused = self._is_reading_stopped = self._is_leaving = False
+        self._held_bytes = self._queued_bytes = self._handed_bytes = 0
+        self._split: SplitWrite | None = None
+        self._large_read = asyncio.Lock()
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._is_streaming = self._is_reading_stopped = self._is_leaving = False
         self._is_structured = self._has_allocation = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -64,6 +76,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = None
         self._clients.discard(self)
         self._chunk.unpin()
+        self._may_write.set()
+        self._have_left()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._chunk.view[self._end :]
@@ -77,11 +91,11 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     def pause_writing(self) -> None:
-        self._is_paused = True
-        self._regulate()
+        self._may_write.clear()
 
     def resume_writing(self) -> None:
-        self._is_paused = False
+        self._may_write.set()
+        self._have_left()
         self.resume()
 
     # ---- receiving ----
@@ -119,9 +133,18 @@ class Connection(asyncio.BufferedProtocol):
     def _take_requests(self) -> None:
         needed = nbd.REQUEST.size
         while not (self._is_leaving or self._is_over_limit()):
+            if self._split is not None:
+                needed = self._take_part(self._split)
+                if needed:
+                    break
+                needed = nbd.REQUEST.size
+                continue
             request = parse_request(self._chunk.view, self._begin, self._end)
             if isinstance(request, int):
                 needed = request
+                if needed > MIN_SPLIT_BYTES and self._begin + needed > self._chunk.size_bytes:
+                    self._begin_split()
+                    continue
                 break
             self._begin = request.end
             self._start(request)
@@ -129,23 +152,52 @@ class Connection(asyncio.BufferedProtocol):
         self._make_space(needed)
         self._regulate()
 
+    def _begin_split(self) -> None:
+        request = head_of(self._chunk.view, self._begin)
+        error = refusal(request, self._export().size_bytes)
+
+        def answer(error: int) -> None:
+            self._reply(request.cookie, error, self._engine.refusal or NOT_ALLOWED)
+
+        self._begin = request.payload_begin
+        self._split = SplitWrite(request, error, answer)
+
+    def _take_part(self, split: SplitWrite) -> int:
+        """Starts the next part of a write; returns 0, or how many bytes from _begin on that takes."""
+        part_bytes = split.part_bytes(self._chunk.size_bytes - self._begin)
+        if not part_bytes or self._end - self._begin < part_bytes:
+            return part_bytes or min(split.left_bytes, MIN_SPLIT_BYTES)
+        begin, offset_bytes = self._begin, split.offset_bytes
+        self._begin += part_bytes
+        if not split.is_refused:
+            split.taken(part_bytes)
+            pieces = write_pieces(offset_bytes, self._chunk, begin, self._begin, self._engine.max_record_lb)
+            self._engine.submit(list(pieces), split.is_fua and not split.left_bytes, split.done)
+        else:
+            split.left_bytes -= part_bytes
+        if not split.left_bytes:
+            self._split = None
+            self._in_flight += 1
+            split.done(0)
+        return 0
+
     def _make_space(self, needed: int) -> None:
-        """Sees to it that the message that begins at _begin can be received into one chunk, whole."""
+        """Sees to it that the message, or part of one, that begins at _begin can be received into one chunk, whole."""
         chunk, received = self._chunk, self._end - self._begin
+        room = needed if self._split is not None else max(needed, received + MIN_RECEIVE_BYTES)
         if received == 0 and chunk.pins == 1 and chunk.size_bytes >= needed:
             self._begin = self._end = 0
-        elif self._begin + max(needed, received + MIN_RECEIVE_BYTES) > chunk.size_bytes:
-            self._chunk = self._pool.take(max(needed, received + MIN_RECEIVE_BYTES))
+        elif self._begin + room > chunk.size_bytes:
+            self._chunk = self._pool.take()
             self._chunk.view[:received] = chunk.view[self._begin : self._end]
             self._begin, self._end = 0, received
             chunk.unpin()
 
     def _is_over_limit(self) -> bool:
         return (
-            self._is_paused
-            or self._engine.is_full
+            self._engine.is_full
             or self._in_flight >= MAX_REQUESTS_IN_FLIGHT
-            or self._reading_bytes >= MAX_READ_BYTES_IN_FLIGHT
+            or (self._held_bytes > 0 and self._reader.answer_bytes >= MAX_ANSWER_BYTES)
         )
 
     def _regulate(self) -> None:
@@ -168,7 +220,7 @@ class Connection(asyncio.BufferedProtocol):
         cookie = request.cookie
         error = refusal(request, self._export().size_bytes)
         if error:
-            self._reply(cookie, error, "the request is not allowed, or not within the device")
+            self._reply(cookie, error, NOT_ALLOWED)
         elif request.command == nbd.CMD_READ:
             self._read(request)
         elif request.command == nbd.CMD_BLOCK_STATUS:
@@ -190,11 +242,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def _read(self, request: Request) -> None:
         size_bytes = request.size_bytes
+        is_whole = size_bytes <= READ_PART_BYTES or (
+            size_bytes <= MAX_WHOLE_READ_BYTES and self._reader.answer_bytes + size_bytes <= MAX_ANSWER_BYTES
+        )
+        if not is_whole:
+            self._run(self._read_in_parts(request))
+            return
         answer, payload = read_answer(request.cookie, request.offset_bytes, size_bytes, self._is_structured)
         if self._reader.read_at_once(payload, request.offset_bytes):
             self._send(answer)
             return
-        self._reading_bytes += size_bytes
+        self._hold(size_bytes)
         self._run(self._read_later(request, answer, payload))
 
     async def _read_later(self, request: Request, answer: bytearray, payload: memoryview) -> None:
@@ -205,7 +263,55 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._send(answer)
         finally:
-            self._reading_bytes -= request.size_bytes
+            self._hold(-request.size_bytes)
+
+    async def _read_in_parts(self, request: Request) -> None:
+        """A large answer, one at a time: each part is read when the one before it has left."""
+        is_fragmented = self._is_structured and not request.flags & nbd.CMD_FLAG_DF
+        parts = read_parts(
+            request.cookie,
+            request.offset_bytes,
+            request.size_bytes,
+            READ_PART_BYTES,
+            is_structured=self._is_structured,
+            is_fragmented=is_fragmented,
+        )
+        async with self._large_read:
+            try:
+                for offset_bytes, answer, payload in parts:
+                    await self._send_part(offset_bytes, answer, payload, is_streaming=not is_fragmented)
+            except StorageFailure as failure:
+                self._fail_in_parts(request, failure)
+                return
+            finally:
+                self._is_streaming = False
+                self._send_replies()
+        self._in_flight -= 1
+        self._answered()
+
+    async def _send_part(self, offset_bytes: int, part: bytearray, payload: memoryview, *, is_streaming: bool) -> None:
+        if self._is_gone():
+            return
+        self._hold(len(part))
+        try:
+            await self._reader.read(payload, offset_bytes)
+            # The parts of one reply follow each other; between chunks there may be replies to other requests.
+            self._is_streaming = is_streaming
+            if not self._is_gone():
+                cast(asyncio.Transport, self._transport).write(part)
+                await self._may_write.wait()
+        finally:
+            self._hold(-len(part))
+
+    def _fail_in_parts(self, request: Request, failure: StorageFailure) -> None:
+        if not self._is_streaming:
+            self._fail(request, failure)
+            return
+        # A reply that has begun cannot tell an error any more (NBD protocol, "simple replies").
+        warning_line(f"NBD connection closed in the middle of an answer: {failure}")
+        self._in_flight -= 1
+        if self._transport is not None:
+            self._transport.abort()
 
     def _block_status(self, request: Request) -> None:
         if self._has_allocation:
@@ -221,6 +327,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         is_one = request.flags & nbd.CMD_FLAG_REQ_ONE
         self._send(block_status(request.cookie, extents[:1] if is_one else extents))
+
+    def _is_gone(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
 
     def _run(self, answering: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(answering)
@@ -243,15 +352,39 @@ class Connection(asyncio.BufferedProtocol):
         if not self._replies:
             asyncio.get_running_loop().call_soon(self._send_replies)
         self._replies.append(answer)
+        size_bytes = len(answer) + ANSWER_OVERHEAD_BYTES
+        self._queued_bytes += size_bytes
+        self._hold(size_bytes)
 
     def _send_replies(self) -> None:
+        if self._is_streaming:
+            return
         replies, self._replies = self._replies, []
+        self._handed_bytes += self._queued_bytes
+        self._queued_bytes = 0
         if self._transport is not None:
             self._transport.writelines(replies)
-            if self._is_leaving and not self._in_flight:
-                self._transport.close()
-            else:
-                self.resume()
+        if self._transport is None or self._may_write.is_set():
+            self._have_left()
+        self._answered()
+
+    def _hold(self, size_bytes: int) -> None:
+        """So much more memory is taken by answers of this connection."""
+        self._held_bytes += size_bytes
+        self._reader.answer_bytes += size_bytes
+
+    def _have_left(self) -> None:
+        """What was handed to the transport has left it."""
+        self._hold(-self._handed_bytes)
+        self._handed_bytes = 0
+
+    def _answered(self) -> None:
+        if self._transport is None:
+            return
+        if self._is_leaving and not self._in_flight and not self._replies:
+            self._transport.close()
+        else:
+            self.resume()
 
     def _leave(self) -> None:
         """The client says good-bye: what is in flight is answered, then the connection closes."""

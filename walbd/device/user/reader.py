@@ -22,6 +22,8 @@ class Reader:
         self._engine = engine
         self._world = world
         self._may_be_direct = True
+        self.answer_bytes = 0
+        """What the answers of all clients take that are being made or wait to be sent."""
 
     def read_at_once(self, buffer: memoryview, offset_bytes: int) -> bool:
         """Fills the buffer when that takes no waiting and no pending write is concerned; else returns False."""
