@@ -96,7 +96,7 @@ class DeviceFiles:
     def super_sync(self, sector: SuperSector) -> None:
         """A checkpoint in the order of wdev.md section 15.12: data device, super sector, log device."""
         self.sync_data()
-        write_super_sector(self._sync_fd, sector, sync=False)
+        write_super_sector(self._sync_fd, sector, sync=False, name=self.ldev_path)
         self.sync_log_beside()
 
     def reset(self, sector: SuperSector) -> None:

@@ -37,6 +37,7 @@ LOG_SYNC_BYTES = 16 << 20
 # Writes not yet on the data device keep their memory; clients are held back above and let go below.
 MAX_PENDING_BYTES = 32 << 20
 MIN_PENDING_BYTES = 16 << 20
+REPAIR_HINT = "repair the cause, then start the device again"
 FULL_TEXT = "the log is full of what was not shipped yet: writes fail until walb-storage has shipped some"
 
 
@@ -365,7 +366,7 @@ class Engine:
         if self.failure:
             return
         self.failure = str(error) or type(error).__name__
-        error_line(f"read-only from now on: {self.failure}")
+        error_line(f"read-only from now on: {self.failure}; {REPAIR_HINT}: the log redoes every acknowledged write")
         self._refuse(list(self._incoming))
         self._incoming.clear()
         for _, done in self._flushes:
@@ -378,7 +379,7 @@ class Engine:
     def check_writable(self) -> None:
         """Raises BadState when an I/O error has made the device read-only."""
         if self.failure:
-            raise BadState(f"the device is read-only: {self.failure}", "repair the cause, then start the device again")
+            raise BadState(f"the device is read-only: {self.failure}", REPAIR_HINT)
 
     def checkpoint_taken(self, written_lsid: int) -> None:
         """The super sector on disk says written_lsid: the ring below it may be reused."""
