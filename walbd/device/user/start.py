@@ -8,13 +8,12 @@ from dataclasses import replace
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.messages import info_line, warning_line
 from walbd.model.error import Corrupted, InvalidArgument, WalbError
+from walbd.wlog.format_ldev import MIN_RING_PB
 from walbd.wlog.recovery import recover
 from walbd.wlog.super_sector import SuperSector, read_super_sector
 
 # Where a super sector lies, and before it.
 HEAD_BYTES = 16 << 10
-# Room for a header, padding and a record several times over.
-MIN_RING_PB = 64
 
 
 def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
