@@ -22,6 +22,8 @@ from walbd.model.error import ProtocolViolation, StorageFailure
 MAX_REQUESTS_IN_FLIGHT = 1024
 MIN_RECEIVE_BYTES = 4096
 MAX_CLIENTS = 16
+# A client that has not negotiated by then gives its place back.
+HANDSHAKE_SEC = 30.0
 # Answers of all clients of a device that are being made or wait to be sent. Beyond this a client gets one at a time,
 # large ones in parts: nobody has to wait for a client that does not take its answers.
 MAX_ANSWER_BYTES = 12 << 20
@@ -48,6 +50,7 @@ class Connection(asyncio.BufferedProtocol):
         self._chunk: Chunk = pool.take()
         self._begin = self._end = 0
         self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._replies: list[bytes | bytearray] = []
         self._in_flight = 0
         self._held_bytes = self._queued_bytes = self._handed_bytes = 0
@@ -71,10 +74,17 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         if self._handshake is not None:
             self._transport.write(self._handshake.greeting())
+            self._deadline = asyncio.get_running_loop().call_later(HANDSHAKE_SEC, self._too_slow)
+
+    def _too_slow(self) -> None:
+        warning_line(f"NBD connection closed: the client did not negotiate within {HANDSHAKE_SEC:g} s")
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._clients.discard(self)
+        self._end_deadline()
         self._chunk.unpin()
         self._may_write.set()
         self._have_left()
@@ -126,9 +136,15 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
         elif handshake.is_done:
             self._handshake = None
+            self._end_deadline()
             self._is_structured, self._has_allocation = handshake.is_structured, handshake.has_allocation
         else:
             self._make_space(nbd.OPTION.size + nbd.MAX_OPTION_BYTES)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _take_requests(self) -> None:
         needed = nbd.REQUEST.size
