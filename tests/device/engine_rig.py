@@ -55,6 +55,10 @@ class WatchedFiles(DeviceFiles):
         super().sync_log_beside()
         self.journal.append(("log synced", covered))
 
+    def clear_stale(self, begin_lsid: int, end_lsid: int) -> None:
+        self._enter("clear stale", begin_lsid)
+        super().clear_stale(begin_lsid, end_lsid)
+
     def write_data(self, native: bytearray) -> None:
         writes = ffi.from_buffer("walb_log_write[]", native)
         for write in writes:

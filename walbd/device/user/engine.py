@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from walbd.device.nbd_protocol import EIO
 from walbd.device.user.device_files import DeviceFiles
+from walbd.device.user.look_ahead import LookAhead
 from walbd.device.user.messages import error_line, warning_line
 from walbd.device.user.pending import PendingSet
 from walbd.device.user.positions import Notices, Positions
@@ -38,6 +39,7 @@ LOG_SYNC_BYTES = 16 << 20
 # Writes not yet on the data device keep their memory; clients are held back above and let go below.
 MAX_PENDING_BYTES = 32 << 20
 MIN_PENDING_BYTES = 16 << 20
+REPAIR_HINT = "repair the cause, then start the device again"
 FULL_TEXT = "the log is full of what was not shipped yet: writes fail until walb-storage has shipped some"
 
 
@@ -90,8 +92,8 @@ class Engine:
         self._progress = Notices()
         self._held = 0
         self._draining = 0
-        self._log_busy = self._data_busy = self._sync_busy = False
-        self._needs_room = False
+        self._log_busy = self._data_busy = self._sync_busy = self._search_busy = False
+        self._needs_room = self._needs_search = False
         self._unsynced_bytes = 0
         self._memory_bytes = 0
         self._sync_timer: asyncio.TimerHandle | None = None
@@ -101,6 +103,7 @@ class Engine:
     def use(self, sector: SuperSector) -> None:
         """Logs into this ring from now on. Nothing may be in flight."""
         self.files.use(sector)
+        self._ahead = LookAhead(sector)
         self._ring_size_pb = sector.ring_size_pb
         # A record, the padding before it and the header must fit a ring that is still half full.
         lb_per_pb = sector.pbs // LB_BYTES
@@ -148,7 +151,7 @@ class Engine:
     def _pump_log(self) -> None:
         if self._log_busy or self.failure:
             return
-        writes = [] if self._held or self._needs_room else self._take_incoming()
+        writes = [] if self._held or self._needs_room or self._needs_search else self._take_incoming()
         self._settle_flushes()
         must_sync = any([each.is_fua for each in writes]) or bool(self._flushes and not self._held)
         if not writes and not must_sync:
@@ -169,10 +172,11 @@ class Engine:
         self._log_thread.submit(job, lambda result: self._log_done(writes, native, limit, must_sync, result))
 
     def _limit_lsid(self) -> int:
-        """Log must end here: what redo needs is never overwritten, and with ERROR nothing that was not shipped."""
+        """Log must end here: what redo needs is never overwritten, with ERROR nothing that was not shipped, and nothing
+        is written up to a block that redo could take for the log's continuation."""
         positions = self.positions
         kept = positions.oldest if self._on_full is OnFull.ERROR and not self.is_overflow else positions.prev_written
-        return kept + self._ring_size_pb
+        return min(kept + self._ring_size_pb, self._ahead.limit_lsid)
 
     def _take_incoming(self) -> list[Writes]:
         incoming, room_bytes, room = self._incoming, MAX_JOB_BYTES, MAX_JOB_RECORDS
@@ -233,6 +237,9 @@ class Engine:
 
     def _lacks_room(self, limit_lsid: int) -> None:
         """The first of _incoming does not fit below limit_lsid."""
+        if limit_lsid == self._ahead.limit_lsid:
+            self._needs_search = True
+            return
         if limit_lsid == self.positions.prev_written + self._ring_size_pb:
             self._needs_room = True
             return
@@ -268,6 +275,31 @@ class Engine:
         positions = self.positions
         if self._needs_room or positions.latest - positions.prev_written > self._ring_size_pb // 2:
             self.on_checkpoint_needed()
+        self._search_ahead()
+
+    def _search_ahead(self) -> None:
+        step = self._ahead.next_step(self.positions.latest, self._needs_search)
+        if step is not None and not self._search_busy and not self.failure:
+            self._search_busy = True
+            self._run(self._search(*step))
+
+    async def _search(self, begin_lsid: int, end_lsid: int) -> None:
+        try:
+            await self._world.run(self.files.clear_stale, begin_lsid, end_lsid)
+        except StorageFailure as error:
+            self.fail(error)
+        finally:
+            self._search_busy = False
+        if not self.failure:
+            self._ahead.searched(end_lsid)
+            self._needs_search = False
+            self._pump_log()
+        self._progress.wake()
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # ---- sync ----
 
@@ -306,9 +338,7 @@ class Engine:
         if self._sync_busy or self.failure or self.positions.permanent == self.positions.completed:
             return
         self._sync_busy = True
-        task = asyncio.ensure_future(self._sync(self.positions.completed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._run(self._sync(self.positions.completed))
 
     async def _sync(self, target_lsid: int) -> None:
         self.positions.flush = max(self.positions.flush, target_lsid)
@@ -381,7 +411,7 @@ class Engine:
         if self.failure:
             return
         self.failure = str(error) or type(error).__name__
-        error_line(f"read-only from now on: {self.failure}")
+        error_line(f"read-only from now on: {self.failure}; {REPAIR_HINT}: the log redoes every acknowledged write")
         self._refuse(list(self._incoming))
         self._incoming.clear()
         for _, done in self._flushes:
@@ -394,7 +424,7 @@ class Engine:
     def check_writable(self) -> None:
         """Raises BadState when an I/O error has made the device read-only."""
         if self.failure:
-            raise BadState(f"the device is read-only: {self.failure}", "repair the cause, then start the device again")
+            raise BadState(f"the device is read-only: {self.failure}", REPAIR_HINT)
 
     def checkpoint_taken(self, written_lsid: int) -> None:
         """The super sector on disk says written_lsid: the ring below it may be reused."""
@@ -431,12 +461,13 @@ class Engine:
 
     def _is_settled(self) -> bool:
         is_started = self._held or not (self._incoming or self._flushes)
-        is_idle = not (self._log_busy or self._sync_busy or self._data_busy)
+        is_idle = not (self._log_busy or self._sync_busy or self._data_busy or self._search_busy)
         return bool(is_started and is_idle and self.positions.written == self.positions.latest)
 
     def start_sequence(self, sector: SuperSector) -> None:
         """A new log sequence: all lsids 0, no overflow. Nothing may be in flight."""
         self.use(sector)
+        self._ahead.finish()
         self.positions.reset()
         self.is_overflow = False
         self.is_full_of_log, self._full_at_oldest = False, -1

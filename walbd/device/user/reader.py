@@ -25,6 +25,8 @@ class Reader:
         self._source = ffi.new("walb_nbd_source *", {"max_read_bytes": MAX_DIRECT_BYTES})
         self._answered = ffi.new("walb_nbd_answered *")
         self._answers = bytearray(ANSWERS_BYTES)
+        self.answer_bytes = 0
+        """What the answers of all clients take that are being made or wait to be sent."""
 
     def answers_at_once(
         self, request: Request, received: memoryview, device_bytes: int, is_structured: bool
