@@ -19,7 +19,7 @@ from tests.guide.shell import Shell
 
 ASKS_STATUS = "echo $?"
 # On a terminal progress is a bar that goes away; here it is a line now and then when the machine is slow.
-PROGRESS = re.compile(r"\S+ \S+: [\w -]+ \d+%(, .*)?$")
+PROGRESS = re.compile(r"\S+ \S+: ([\w -]+ )?\d+%, ")
 
 
 def play(*names: str, folder: Path = GUIDE, prepare: Callable[[Path], None] | None = None) -> None:
