@@ -21,7 +21,7 @@ from walbd.wdiff.sorted import log_to_sorted
 
 IMAGE = bytes(64 * 512)
 # By default, all bits of what is covered in a file up to this size.
-SMALL_BYTES = 13000
+SMALL_BYTES = 3000
 LOOSE_STEP = 5
 
 

@@ -11,19 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.device.walb_devices import BOUND_SEC, Pair, Server
+from tests.forked import run_forked
 from walbd.world.command_line import Option, OptionError, parse_arguments, parse_number
 
 
 def wdevc(*words: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **({"WALB_SOCKET_DIR": str(folder)} if folder else {})}
-    return subprocess.run(
-        [sys.executable, "-m", "walbd.device.wdevc", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=BOUND_SEC,
-        env=environment,
-        check=False,
-    )
+    environment = {"WALB_SOCKET_DIR": str(folder)} if folder else {}
+    command = ["wdevc", *map(str, words)]
+    return subprocess.CompletedProcess(command, *run_forked(command, BOUND_SEC, environment))
 
 
 def good(*words: object, folder: Path | None = None) -> str:
