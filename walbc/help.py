@@ -33,8 +33,7 @@ def main_help() -> str:
             _PARAMETERS_LINE,
             _HELP_LINE,
             *(
-                f"  -{option.name} {option.word}".rstrip()
-                + f" : {option.explanation}{' (must)' if option.is_required else ''}"
+                f"  {option.written} : {option.explanation}{' (must)' if option.is_required else ''}"
                 for option in OPTIONS.values()
             ),
             *(f"  {switch} : {meaning}, where the command allows it" for switch, meaning in SWITCHES.items()),

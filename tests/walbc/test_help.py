@@ -1,4 +1,4 @@
-"""Help texts and the reference page, both made from the tables."""
+"""Help texts, made from the tables."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from walbc.commands import COMMANDS
 from walbc.explanations import COMMANDS as EXPLANATIONS
 from walbc.get_targets import GET_TARGETS
 from walbc.options import Printout, parse
-from walbc.reference import page
 
 SERVER = ["-a", "host1", "-p", "10000"]
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "walbc.md"
 
 
 def help_of(*words: str) -> list[str]:
@@ -79,7 +77,3 @@ def test_help_of_get_lists_all_targets_in_alphabetic_order() -> None:
     assert lines[:2] == ["usage: get TARGET ARGUMENTS...", "TARGET list:"]
     listed = [line.split()[0] for line in lines[2 : 2 + len(GET_TARGETS)]]
     assert listed == sorted(target.name for target in GET_TARGETS)
-
-
-def test_the_reference_page_is_current() -> None:
-    assert PAGE.read_text() == page(), "run: python -m walbc.reference > docs/walbc.md"

@@ -159,7 +159,7 @@ def test_a_wrong_command_line_prints_what_is_wrong_and_the_usage(
     words: list[str], first: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 1
-    assert capsys.readouterr().out.startswith(f"{first}\nusage: walb-worker -f CONF")
+    assert capsys.readouterr().out.startswith(f"{first}\nusage: walb-worker -f FILE")
 
 
 def test_options_of_the_reference_are_understood() -> None:

@@ -25,16 +25,13 @@ LIST = Option(
     "list", "FILE", "start, detached, every device of a file with these options on a line each", is_necessary=True
 )
 LIST_OPTIONS = (LIST, SOCKET_DIR)
+SYNOPSES = ("walb-device -n NAME -ldev PATH -ddev PATH [OPTIONS]", "walb-device -list FILE [-s DIR]")
 
 
 def help_text() -> str:
     """What -h prints."""
-    lines = [
-        f"walb device server version {VERSION}",
-        "",
-        "usage: walb-device -n NAME -ldev PATH -ddev PATH [options]",
-        "       walb-device -list FILE [-s DIR]",
-    ]
+    one, many = SYNOPSES
+    lines = [f"walb device server version {VERSION}", "", f"usage: {one}", f"       {many}"]
     options = (HELP, *DEVICE_OPTIONS, replace(LIST, is_necessary=False))
     return "\n".join([*lines, *(option.help_line() for option in options)])
 

@@ -9,17 +9,19 @@ from walbd.device.wdevc_commands import COMMANDS, Command
 from walbd.model.error import WalbError
 from walbd.world.command_line import HELP, OptionError, is_help_asked, parse_arguments, report
 
+SYNOPSIS = "wdevc [-debug] [-h] COMMAND [ARGS] [OPTIONS]"
+
 
 def help_text() -> str:
     """What -h prints."""
-    lines = ["usage: wdevc [-debug] [-h] COMMAND [ARGS] [OPTIONS]", "", "commands:"]
-    lines += [f"  {command.name} {command.usage} : {command.text}" for command in COMMANDS.values()]
+    lines = [f"usage: {SYNOPSIS}", "", "commands:"]
+    lines += [f"  {command.form} : {command.text}" for command in COMMANDS.values()]
     return "\n".join([*lines, "", "WDEV is NAME, /dev/walb/NAME or the path of a control socket NAME.ctl."])
 
 
 def command_help(command: Command) -> str:
     """What `wdevc COMMAND -h` prints."""
-    lines = [f"usage: wdevc {command.name} {command.usage}", "", command.text]
+    lines = [f"usage: wdevc {command.form}", "", command.text]
     return "\n".join([*lines, *(option.help_line() for option in (HELP, *command.options))])
 
 
