@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from walbc.global_options import MAX_PORT, MAX_TIMEOUT_SEC
-from walbc.suggest import suggestion
 from walbd.model.error import InvalidArgument, NotFound
+from walbd.model.suggest import suggestion
 from walbd.world.files import Files
 
 FILE_VARIABLE = "WALBC_CONFIG"

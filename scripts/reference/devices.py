@@ -42,10 +42,10 @@ alike. WDEV is NAME, `/dev/walb/NAME` or the path of a control socket `NAME.ctl`
 of a command. Numbers are decimal, perhaps with `k m g` (powers of 1000) or `K M G` (powers of 1024) at the end, or `0x`
 and hexadecimal digits.
 """
-_WDEVC_STATUSES = (("0", "done; `-h`"), ("1", "anything else"))
+_WDEVC_STATUSES = (("0", "done; `-h`"), ("1", "anything else"), ("130", "Ctrl-C"))
 _WDEVC_ERRORS = """
-An error is one line on standard error: `YYYY-MM-DD hh:mm:ss.mmm ERROR wdevc:TEXT`, in UTC. A wrong command line is
-answered on standard output with `OptionError:REASON` and the help.
+An error is one line on standard error: `YYYY-MM-DD hh:mm:ss.mmm ERROR wdevc:TEXT`, in UTC, or, when the command line is
+not well formed, `OptionError:REASON (hint: WHAT TO DO)`.
 """
 
 

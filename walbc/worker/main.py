@@ -127,7 +127,7 @@ def _run(options: Options, words: Sequence[str]) -> int:
     from walbc.worker.service import Service
     from walbc.worker.view import worker_controller
 
-    config = load_config(options.files)
+    config = load_config(options.files, lambda text: print(f"walb-worker: warning: {text}", file=sys.stderr))
     controller, archive = worker_controller(config)
     log = WorkerLog(options.verbosity > 0)
     service = Service(config, controller, archive, log, step=options.step, starts_tasks=options.runs_tasks)

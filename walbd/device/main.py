@@ -9,7 +9,7 @@ from pathlib import Path
 from walbd.device.control import DEFAULT_SOCKET_DIR
 from walbd.model.error import WalbError
 from walbd.version import VERSION
-from walbd.world.command_line import HELP, Arguments, Option, OptionError, is_help_asked, parse_arguments
+from walbd.world.command_line import HELP, Arguments, Option, OptionError, is_help_asked, parse_arguments, report_misuse
 
 SOCKET_DIR = Option("s", "DIR", "folder of the sockets NAME.nbd and NAME.ctl", DEFAULT_SOCKET_DIR)
 # Of one device; a line of a list has the same.
@@ -46,8 +46,7 @@ def main() -> int:
     try:
         arguments = parse_arguments(words, LIST_OPTIONS if is_list else DEVICE_OPTIONS)
     except OptionError as error:
-        print(f"OptionError:{error}")
-        print(help_text())
+        report_misuse(str(error), f"usage: {SYNOPSES[is_list]}")
         return 1
     try:
         return _start_list(arguments) if is_list else _serve(arguments)

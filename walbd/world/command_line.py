@@ -138,3 +138,8 @@ def report(program: str, text: str, level: str = "ERROR") -> None:
     now = datetime.now(UTC)
     time = f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
     print(f"{time} {level} {program}:{one_line(text)}", file=sys.stderr)
+
+
+def report_misuse(text: str, hint: str) -> None:
+    """Writes to stderr, in one line, why a command line does not fit."""
+    print(f"OptionError:{one_line(f'{text} (hint: {hint})')}", file=sys.stderr)

@@ -29,7 +29,7 @@ from walbd.device.user.start import open_device
 from walbd.model.address import Address
 from walbd.model.error import StorageFailure, WalbError
 from walbd.model.limits import LB_BYTES
-from walbd.world.network import listen_reason
+from walbd.world.network import reason_of
 from walbd.world.world import World
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -154,4 +154,4 @@ async def _listen_tcp(connection: Callable[[], asyncio.BaseProtocol], address: A
         return await asyncio.get_running_loop().create_server(connection, address.host, address.port)
     except OSError as error:
         hint = "is the port in use, is the address one of this host?"
-        raise StorageFailure(f"cannot listen on {address}: {listen_reason(error)}", hint) from error
+        raise StorageFailure(f"cannot listen on {address}: {reason_of(error)}", hint) from error
