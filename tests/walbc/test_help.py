@@ -12,6 +12,8 @@ from walbc.commands import COMMANDS
 from walbc.explanations import COMMANDS as EXPLANATIONS
 from walbc.get_targets import GET_TARGETS
 from walbc.options import Printout, parse
+from walbc.table import OptionError
+from walbd.model.error import InvalidArgument
 
 SERVER = ["-a", "host1", "-p", "10000"]
 
@@ -46,11 +48,25 @@ def test_each_command_explains_itself(command: str) -> None:
     assert ("  --wait : show progress, end when the work has ended" in lines) == COMMANDS[command].waits
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["statu", "-h"], "status"), (["get", "restorabl", "-h"], "restorable"), (["archive-info", "ad", "-h"], "add")],
+)
+def test_help_of_what_does_not_exist_is_answered_with_what_may_have_been_meant(words: list[str], meant: str) -> None:
+    with pytest.raises((OptionError, InvalidArgument)) as caught:
+        parse(words, {})
+    assert f"did you mean {meant}" in caught.value.hint
+
+
+def test_help_of_exec_is_shown_where_no_server_is_named_whose_program_could_want_it() -> None:
+    assert help_of("exec", "-h")[0] == "usage:exec PATH [ARG ...]"
+
+
 def test_help_of_a_command_needs_no_server() -> None:
     assert help_of("restore", "-h")[0] == "usage:restore VOL GID"
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if not COMMANDS[name].forms])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_an_explanation_and_an_example_that_is_in_order(name: str, tmp_path: Path) -> None:
     example = EXPLANATIONS[name].example
     file = tmp_path / "servers.toml"

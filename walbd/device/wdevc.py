@@ -26,7 +26,7 @@ def help_text() -> str:
 
 def command_help(command: Command) -> str:
     """What `wdevc COMMAND -h` prints."""
-    lines = [f"usage: wdevc {command.form}", "", command.text]
+    lines = [f"usage: wdevc {command.form}", "", command.text, ""]
     return "\n".join([*lines, *(option.help_line() for option in (HELP, *command.options))])
 
 
