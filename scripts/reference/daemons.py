@@ -10,7 +10,7 @@ from scripts.reference.markdown import block, code, see_also, table
 from walbd.archive.options import ArchiveSettings
 from walbd.proxy.options import ProxySettings
 from walbd.server.common_options import CommonSettings
-from walbd.server.options import Option, Settings
+from walbd.server.options import Option, Settings, synopsis
 from walbd.server.program import FAILURE, SUCCESS
 from walbd.storage.options import StorageSettings
 
@@ -101,7 +101,7 @@ def _page(daemon: _Daemon) -> str:
         (str(FAILURE), "anything else; the reason is one line"),
     )
     sections = {
-        "Synopsis": block(_synopsis(daemon)),
+        "Synopsis": block(synopsis(daemon.settings, daemon.name)),
         "Description": f"{daemon.duty}{_COMMON}",
         "Options": f"{_OPTIONS.strip()}\n\n{_options(daemon.settings)}{_ignored(daemon.settings)}",
         "Signals": table(("Signal", "Effect"), _SIGNALS),
@@ -110,11 +110,6 @@ def _page(daemon: _Daemon) -> str:
         "See also": see_also("walb", "walbc", "walb-states", "walb-base", *daemon.neighbours),
     }
     return markdown.page(f"{daemon.name}(1): {daemon.purpose}", sections)
-
-
-def _synopsis(daemon: _Daemon) -> str:
-    needed = [row.form for _, row in daemon.settings.options() if row.must]
-    return " ".join([daemon.name, *needed, "[OPTIONS]"])
 
 
 def _options(settings: type[Settings]) -> str:

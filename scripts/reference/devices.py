@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from scripts.reference import markdown
 from scripts.reference.markdown import block, code, options_table, see_also, table
 from walbd.device.control import DEFAULT_SOCKET_DIR
-from walbd.device.main import DEVICE_OPTIONS, LIST, SYNOPSES
+from walbd.device.main import EVERY_OPTION, SYNOPSES
 from walbd.device.wdevc import SYNOPSIS
 from walbd.device.wdevc_commands import COMMANDS, SOCKET_DIR_VARIABLE
 from walbd.world.command_line import HELP, Option
@@ -58,7 +57,7 @@ def _device() -> str:
     sections = {
         "Synopsis": block(*SYNOPSES),
         "Description": _DEVICE,
-        "Options": options_table((HELP, *DEVICE_OPTIONS, replace(LIST, is_necessary=False))),
+        "Options": options_table(EVERY_OPTION),
         "Exit status": table(("Status", "Meaning"), _DEVICE_STATUSES),
         "Files": _files(),
         "See also": see_also("walb", "wdevc", "walb-devices", "walb-storage"),

@@ -25,6 +25,7 @@ LIST = Option(
     "list", "FILE", "start, detached, every device of a file with these options on a line each", is_necessary=True
 )
 LIST_OPTIONS = (LIST, SOCKET_DIR)
+EVERY_OPTION = (HELP, *DEVICE_OPTIONS, replace(LIST, is_necessary=False))
 SYNOPSES = ("walb-device -n NAME -ldev PATH -ddev PATH [OPTIONS]", "walb-device -list FILE [-s DIR]")
 
 
@@ -32,8 +33,7 @@ def help_text() -> str:
     """What -h prints."""
     one, many = SYNOPSES
     lines = [f"walb device server version {VERSION}", "", f"usage: {one}", f"       {many}"]
-    options = (HELP, *DEVICE_OPTIONS, replace(LIST, is_necessary=False))
-    return "\n".join([*lines, *(option.help_line() for option in options)])
+    return "\n".join([*lines, *(option.help_line() for option in EVERY_OPTION)])
 
 
 def main() -> int:

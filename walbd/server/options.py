@@ -151,9 +151,14 @@ def parse(settings_class: type[S], arguments: Sequence[str]) -> S:
     return settings
 
 
+def synopsis(settings_class: type[Settings], program: str) -> str:
+    """How the program is called."""
+    return " ".join([program, *(row.form for _, row in settings_class.options() if row.must), "[OPTIONS]"])
+
+
 def help_text(settings_class: type[Settings], program: str, version_line: str) -> str:
     """What `-h` prints."""
-    lines = [version_line, "", f"usage: {program} [options]", "  -h : print this help"]
+    lines = [version_line, "", f"usage: {synopsis(settings_class, program)}", "  -h : print this help"]
     return "\n".join([*lines, *(f"  {row.form} : {row.explanation}" for _, row in settings_class.options())])
 
 
