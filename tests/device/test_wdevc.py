@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from tests.device.walb_devices import BOUND_SEC, Pair, Server
+from walbd.device.device import LsidSet
+from walbd.device.user_device import UserDevice
+from walbd.model.error import ProtocolViolation
 from walbd.world.command_line import Option, OptionError, parse_arguments, parse_number
 
 
@@ -181,6 +188,52 @@ def test_an_interrupted_command_says_nothing(tmp_path: Path) -> None:
                 program.send_signal(signal.SIGINT)
                 output, _ = program.communicate(timeout=BOUND_SEC)
     assert (program.returncode, output) == (130, "")
+
+
+@contextlib.contextmanager
+def device_that_says(path: Path, answer: bytes) -> Iterator[None]:
+    """A control socket whose server answers every request with the same bytes."""
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = listener.accept()
+                with peer:
+                    peer.recv(1 << 16)
+                    peer.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(BOUND_SEC)
+
+
+@pytest.mark.parametrize("answer", [b"hello\n", b"[]\n", b'{"ok":5}\n', b'{"ok":{}}\n', b'{"error":5}\n'])
+async def test_a_device_that_answers_nonsense_is_named(tmp_path: Path, answer: bytes) -> None:
+    path = tmp_path / "w0.ctl"
+    zeros = LsidSet(*[0] * len(fields(LsidSet)))
+    questions: tuple[Callable[[UserDevice], Awaitable[object]], ...] = (
+        UserDevice.info,
+        UserDevice.lsids,
+        UserDevice.checkpoint_interval_ms,
+        UserDevice.is_frozen,
+        UserDevice.numbers,
+        UserDevice.server_pid,
+        lambda device: device.wait(zeros, 1),
+        lambda device: device.attach(None, 1, 1),
+    )
+    with device_that_says(path, answer):
+        for question in questions:
+            device = UserDevice(path)
+            with pytest.raises(ProtocolViolation, match=re.escape(str(path))):
+                await question(device)
+            await device.close()
 
 
 def test_a_mistyped_command_is_answered_with_what_may_have_been_meant() -> None:
