@@ -238,7 +238,7 @@ class Network:
         except TimeoutError as error:
             raise PeerUnreachable(f"no connection to {where} within {timeout_sec:g} s") from error
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = reason_of(error)
             raise PeerUnreachable(f"cannot connect to {where}: {reason}", "is the server running there?") from error
         raise PeerUnreachable(f"cannot connect to {where}: no address")
 
@@ -259,10 +259,10 @@ class Network:
         except OSError as error:
             where = f"{bind or '*'}:{port}"
             hint = "is another server using the port? choose another with -p, another address with -bind"
-            raise StorageFailure(f"cannot listen on {where}: {listen_reason(error)}", hint) from error
+            raise StorageFailure(f"cannot listen on {where}: {reason_of(error)}", hint) from error
         return SocketListener(sock)
 
 
-def listen_reason(error: OSError) -> str:
-    """Why listening failed. Python's own text repeats the address; a name that does not resolve has no errno."""
+def reason_of(error: OSError) -> str:
+    """Why listening or connecting failed. Python's own text may repeat the address; an unknown name has no errno."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
