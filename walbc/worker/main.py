@@ -1,18 +1,20 @@
 """Entry point of walb-worker.
 
 Exit status: 0 when ended by a signal or its lifetime, and when nothing was left to do (-once) or only to be shown
-(-dry-run); 1 for a wrong command line or policy file, after three failures to plan in a row, and when a task of -once
+(-dry-run), and when --check found the policy files right; 1 for a wrong command line or policy file, after three failures to plan in a row, and when a task of -once
 failed.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from walbc.worker.log import WorkerLog
 from walbd.model.error import WalbError
+from walbd.world.journal import print_error
 
 MAX_STEP = 5
 USAGE = """\
@@ -25,6 +27,7 @@ usage: walb-worker -f CONF [-f CONF...] [OPTIONS]
   -step N        only selection step N (1..5), 0 = all
   -lifetime SEC  end after so many seconds
   -no            select and log tasks, do not run them
+  --check        tell whether the policy files are right, and end; asks no server
   -h             this help"""
 
 
@@ -43,6 +46,7 @@ class Options:
     runs_tasks: bool = True
     is_dry_run: bool = False
     is_once: bool = False
+    checks_only: bool = False
     wants_help: bool = False
 
 
@@ -65,6 +69,8 @@ def parse_options(words: Sequence[str]) -> Options:
                 options.is_dry_run = True
             case "-once":
                 options.is_once = True
+            case "-check":
+                options.checks_only = True
             case "-h" | "-help":
                 options.wants_help = True
             case _:
@@ -102,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options, words)
     except WalbError as error:
-        print(f"walb-worker: error: {error}", file=sys.stderr)
+        print_error(f"walb-worker: error: {error}")
         return 1
 
 
@@ -111,12 +117,19 @@ def _run(options: Options, words: Sequence[str]) -> int:
     from walbc.worker.policy_file import load_config
     from walbc.worker.service import Service
     from walbc.worker.view import worker_controller
+    from walbd.world.service_manager import ServiceManager
 
+    manager = ServiceManager.take(os.environ)
     config = load_config(options.files)
+    if options.checks_only:
+        print(f"walb-worker can work for the archive {config.general.addr}:{config.general.port}")
+        return 0
     controller, archive = worker_controller(config)
     log = WorkerLog(options.verbosity > 0)
-    service = Service(config, controller, archive, log, step=options.step, starts_tasks=options.runs_tasks)
-    service.obey_signals()
+    service = Service(
+        config, controller, archive, log, manager=manager, step=options.step, starts_tasks=options.runs_tasks
+    )
+    service.obey_signals(lambda: load_config(options.files))
     try:
         if options.is_dry_run:
             return service.dry_run(log.text)
@@ -125,7 +138,7 @@ def _run(options: Options, words: Sequence[str]) -> int:
     except CommandError:
         return 1  # the reason is on stderr already
     except ControlError as error:
-        print(f"walb-worker: error: {':'.join(map(str, error.args))}", file=sys.stderr)
+        print_error(f"walb-worker: error: {':'.join(map(str, error.args))}")
         return 1
     log.info("start walb-worker")
     log.info(" ".join(words))
