@@ -1,8 +1,8 @@
 """Entry point of walb-worker.
 
-Exit status: 0 when ended by a signal or its lifetime, and when nothing was left to do (-once) or only to be shown
-(-dry-run), and when --check found the policy files right; 1 for a wrong command line or policy file, after three failures to plan in a row, and when a task of -once
-failed.
+Exit status: 0 when ended by a signal or its lifetime, when nothing was left to do (-once) or only to be shown
+(-dry-run), and when --check found the policy files right; 1 for a wrong command line or policy file, after three
+failures to plan in a row, and when a task of -once failed.
 """
 
 from __future__ import annotations

@@ -75,9 +75,10 @@ class Service:
         failures = 0
         self._manager.ready(self._status())
         while not self.stop.is_set():
-            self._manager.beat(self._status())
             if self._is_reload_asked:
                 self._reload()
+                failures = 0
+            self._manager.beat(self._status())
             if end is not None and time.monotonic() >= end:
                 self._log.info("lifetime ends")
                 break
