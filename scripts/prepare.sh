@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv ready: checks what must be installed, then the C core and the Python dependencies.
-# Usage: prepare.sh run|test   (test adds what only the tests and checks need)
+# Usage: prepare.sh run|test|tools   (test adds what only the tests and checks need; tools only checks what is installed)
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -45,6 +45,7 @@ if [ -n "$lacking" ]; then
     fi
 fi
 check_version
+[ "$1" != tools ] || exit 0
 
 # A half-made, moved or outdated environment is made again.
 .venv/bin/pip --version >/dev/null 2>&1 || { rm -rf .venv; "$PYTHON" -m venv .venv; }
@@ -53,6 +54,6 @@ check_version
 case $1 in
     run) what=. ;;
     test) what='.[test]' ;;
-    *) echo "usage: prepare.sh run|test" >&2; exit 2 ;;
+    *) echo "usage: prepare.sh run|test|tools" >&2; exit 2 ;;
 esac
 .venv/bin/pip install --quiet --disable-pip-version-check --editable "$what"
