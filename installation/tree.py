@@ -65,5 +65,5 @@ def _with_prefix(text: str, place: Place) -> str:
 
 
 def _completion(shell: str, environment: Path) -> bytes:
-    command = [environment / "bin" / "python", "-I", "-m", "walbc", "completion", shell]
     command = [str(environment / "bin" / "python"), "-I", "-m", "walbc", "completion", shell]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, "LC_ALL": "C.UTF-8"}).stdout
