@@ -71,11 +71,8 @@ def _read_manifest(place: Place) -> list[str] | None:
 
 def _check_free(place: Place, files: list[InstalledFile], old: list[str]) -> None:
     """What others have put there is neither overwritten now nor removed later."""
-    taken = [
-        place.root / file.path
-        for file in files
-        if str(file.path) not in old and os.path.lexists(place.root / file.path)
-    ]
+    paths = sorted(place.root / file.path for file in files if str(file.path) not in old)
+    taken = [path for path in paths if os.path.lexists(path)]
     if taken:
         more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
         raise Failure(f"{taken[0]}{more} would be overwritten: move what is there away, or choose another PREFIX")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from installation.environment import finish_environment
 from installation.install import install
-from installation.place import ENVIRONMENT, Place
+from installation.place import Place
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_SEC = 600
@@ -56,9 +56,3 @@ def make(*words: str, python: str = sys.executable) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def expected_folders(prefix: Path) -> set[Path]:
-    """Where the parts of every installation lie."""
-    places = (ENVIRONMENT, "bin", "lib/systemd/system", "share/doc/walb/examples", "share/fish/vendor_completions.d")
-    return {prefix / place for place in places}
