@@ -35,7 +35,7 @@ def finish_environment(folder: Path, final: Path) -> None:
     config = folder / "pyvenv.cfg"
     lines = [line for line in config.read_text().splitlines() if not line.startswith("command")]
     config.write_text("\n".join(lines) + "\n")
-    run(folder / "bin" / "python", "-m", "compileall", "-q", "-s", folder, "-p", final, folder / "lib")
+    run(folder / "bin" / "python", "-m", "compileall", "-q", "-j", "0", "-s", folder, "-p", final, folder / "lib")
 
 
 def copy_source(source: Path, copy: Path) -> Path:

@@ -19,19 +19,22 @@ check_version() {
 }
 
 missing() {
-    for command in git make gcc; do
+    commands="make gcc"
+    [ "$1" = tools ] || commands="git $commands"
+    for command in $commands; do
         command -v "$command" >/dev/null || echo "$command"
     done
     command -v "$PYTHON" >/dev/null && "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo "$PACKAGED-venv"
     header='import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
     command -v "$PYTHON" >/dev/null && "$PYTHON" -c "$header" || echo "$PACKAGED-dev"
+    [ "$1" != tools ] || return 0
     for command in mke2fs debugfs e2fsck; do
         command -v "$command" >/dev/null || { echo e2fsprogs; break; }
     done
 }
 
 check_version
-lacking=$(missing | tr '\n' ' ')
+lacking=$(missing "$1" | tr '\n' ' ')
 if [ -n "$lacking" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing: $lacking"

@@ -83,8 +83,10 @@ def is_in_use(path: Path) -> bool:
         locks = LOCKS.read_text()
     except OSError:
         return False
-    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    return any(line.split()[1:2] == ["FLOCK"] and place in line.split() for line in locks.splitlines())
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:"
+    # Some file systems (btrfs) tell stat of another device than that of their locks.
+    ends = f":{status.st_ino}" if os.major(status.st_dev) == 0 else f"{device}{status.st_ino}"
+    return any(words[1] == "FLOCK" and words[5].endswith(ends) for words in map(str.split, locks.splitlines()))
 
 
 def _check_kind(base: Path, own_kind: str) -> None:
