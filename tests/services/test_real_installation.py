@@ -172,7 +172,8 @@ def test_the_debian_package_is_installed_runs_and_is_removed_without_a_trace(
             subprocess.run([ANALYZE, "verify", "--man=no", *units], check=True)
         serves(Path("/usr/bin/walb-proxy"), place)
     finally:
-        subprocess.run(["dpkg", "-r", "walb"], check=True, stdout=subprocess.DEVNULL)
+        for option in ("-r", "-P"):
+            subprocess.run(["dpkg", option, "walb"], check=True, stdout=subprocess.DEVNULL)
     assert [name for name in files if "walb" in Path(name).name and os.path.lexists(name)] == []
     assert not os.path.exists("/usr/lib/walb")
 
