@@ -1,12 +1,13 @@
 """Entry point of walb-worker.
 
-Exit status: 0 when ended by a signal or its lifetime, and when nothing was left to do (-once) or only to be shown
-(-dry-run); 1 for a wrong command line or policy file, after three failures to plan in a row, and when a task of -once
-failed.
+Exit status: 0 when ended by a signal or its lifetime, when nothing was left to do (-once) or only to be shown
+(-dry-run), and when --check found the policy files right; 1 for a wrong command line or policy file, after three
+failures to plan in a row, and when a task of -once failed.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from walbc.worker.log import WorkerLog
 from walbd.model.error import WalbError
 from walbd.world.command_line import HELP, Option
+from walbd.world.journal import print_error
 
 MAX_STEP = 5
 OPTIONS = {
@@ -32,6 +34,7 @@ OPTIONS = {
         Option("step", "N", f"only selection step N (1..{MAX_STEP}), 0 for all", "0"),
         Option("lifetime", "SEC", "end after so many seconds"),
         Option("no", "", "select and log tasks, do not run them"),
+        Option("-check", "", "tell whether the policy files are right, and end; asks no server"),
         HELP,
     )
 }
@@ -57,6 +60,7 @@ class Options:
     runs_tasks: bool = True
     is_dry_run: bool = False
     is_once: bool = False
+    checks_only: bool = False
     wants_help: bool = False
 
 
@@ -81,6 +85,8 @@ def parse_options(words: Sequence[str]) -> Options:
                 options.is_dry_run = True
             case "once":
                 options.is_once = True
+            case "check":
+                options.checks_only = True
             case "h" | "help":
                 options.wants_help = True
             case _:
@@ -117,21 +123,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options, words)
     except WalbError as error:
-        print(f"walb-worker: error: {error}", file=sys.stderr)
+        print_error(f"walb-worker: error: {error}")
         return 1
 
 
 def _run(options: Options, words: Sequence[str]) -> int:
     from walbc.library.failure import CommandError, ControlError
+    from walbc.worker.config import Config
     from walbc.worker.policy_file import load_config
     from walbc.worker.service import Service
     from walbc.worker.view import worker_controller
+    from walbd.world.service_manager import ServiceManager
 
-    config = load_config(options.files, lambda text: print(f"walb-worker: warning: {text}", file=sys.stderr))
+    def policy() -> Config:
+        return load_config(options.files, lambda text: print(f"walb-worker: warning: {text}", file=sys.stderr))
+
+    manager = ServiceManager.take(os.environ)
+    config = policy()
+    if options.checks_only:
+        print(f"walb-worker can work for the archive {config.general.addr}:{config.general.port}")
+        return 0
     controller, archive = worker_controller(config)
     log = WorkerLog(options.verbosity > 0)
-    service = Service(config, controller, archive, log, step=options.step, starts_tasks=options.runs_tasks)
-    service.obey_signals()
+    service = Service(
+        config, controller, archive, log, manager=manager, step=options.step, starts_tasks=options.runs_tasks
+    )
+    service.obey_signals(policy)
     try:
         if options.is_dry_run:
             return service.dry_run(log.text)
@@ -140,7 +157,7 @@ def _run(options: Options, words: Sequence[str]) -> int:
     except CommandError:
         return 1  # the reason is on stderr already
     except ControlError as error:
-        print(f"walb-worker: error: {':'.join(map(str, error.args))}", file=sys.stderr)
+        print_error(f"walb-worker: error: {':'.join(map(str, error.args))}")
         return 1
     log.info("start walb-worker")
     log.info(" ".join(words))

@@ -123,6 +123,7 @@ class Settings:
         return [
             f"{row.name}={_text(getattr(self, field))} ({'set' if row.name in self.given else 'default'})"
             for field, row in self.options()
+            if not row.name.startswith("-")  # --check, with which nothing is logged
         ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -257,10 +258,26 @@ class Network:
             else:
                 sock = socket.create_server(("", port), backlog=LISTEN_BACKLOG)
         except OSError as error:
-            where = f"{bind or '*'}:{port}"
-            hint = "is another server using the port? choose another with -p, another address with -bind"
-            raise StorageFailure(f"cannot listen on {where}: {reason_of(error)}", hint) from error
+            raise _cannot_listen(bind, port, error) from error
         return SocketListener(sock)
+
+
+def check_listen(bind: str, port: int, *, may_be_taken: bool = False) -> None:
+    """Raises StorageFailure as `listen` would, and listens to nobody. may_be_taken: a port in use is fine."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(bind or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+            # Also keeps this from being in the way of a daemon that starts now.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+    except OSError as error:
+        if not (may_be_taken and error.errno == errno.EADDRINUSE):
+            raise _cannot_listen(bind, port, error) from error
+
+
+def _cannot_listen(bind: str, port: int, error: OSError) -> StorageFailure:
+    hint = "is another server using the port? choose another with -p, another address with -bind"
+    return StorageFailure(f"cannot listen on {bind or '*'}:{port}: {reason_of(error)}", hint)
 
 
 def reason_of(error: OSError) -> str:
