@@ -157,7 +157,7 @@ class Group:
         for path, size in ((ldev, log_bytes), (ddev, size_bytes)):
             with open(path, "wb") as file:
                 file.truncate(size)
-        run_command("wdevc", "format-ldev", ldev, ddev, "-n", name)
+        self.wdevc("format-ldev", ldev, ddev, "-n", name)
         self.start_device(name)
 
     def start_device(self, name: str) -> None:
@@ -181,6 +181,10 @@ class Group:
     def nbd_socket(self, name: str) -> Path:
         """Where the device serves NBD."""
         return self.socket_dir / f"{name}.nbd"
+
+    def wdevc(self, *args: object) -> str:
+        """Runs wdevc; returns its stdout."""
+        return run_command("wdevc", *args)
 
     def walbc(self, server: Server, *args: object) -> str:
         """Runs walbc against a server; returns its stdout."""

@@ -42,6 +42,11 @@ class DuplicatedGroup(RelayedGroup):
         """All six."""
         return self.storage, self.storage1, self.proxy, self.proxy1, self.archive, self.archive1
 
+    @property
+    def proxies(self) -> tuple[Server, ...]:
+        """Both."""
+        return self.proxy, self.proxy1
+
     def start(self) -> None:
         """All six, in any order."""
         for server in self.servers:
@@ -104,11 +109,11 @@ class MirroredVolume(BackedUpVolume):
     def nbd(self) -> MirroredNbd:  # type: ignore[override]
         """The mirror."""
         if self._mirror is None:
-            self._mirror = MirroredNbd(*(self.group.nbd_socket(name) for name in self._devices))
+            self._mirror = MirroredNbd(*(self.group.nbd_socket(name) for name in self.devices))
         return self._mirror
 
     @property
-    def _devices(self) -> tuple[str, str]:
+    def devices(self) -> tuple[str, str]:
         return f"{self.device}-0", f"{self.device}-1"
 
     @property
@@ -125,12 +130,12 @@ class MirroredVolume(BackedUpVolume):
         """Devices; Standby at both storages, no archive at the proxies yet."""
         group = self.group
         self.content = bytearray(self.size_bytes)
-        for storage, device in zip((group.storage, group.storage1), self._devices, strict=True):
+        for storage, device in zip((group.storage, group.storage1), self.devices, strict=True):
             group.create_device(device, self.size_bytes, self.log_bytes)
             group.walbc(storage, "init-vol", self.name, device)
             group.walbc(storage, "start", self.name, "standby")
         group.walbc(group.archive, "init-vol", self.name)
-        for proxy in (group.proxy, group.proxy1):
+        for proxy in group.proxies:
             group.walbc(proxy, "archive-info", "add", self.name, "a0", f"{HOST}:{group.from_proxy.port}")
             group.walbc(proxy, "start", self.name)
 
@@ -154,7 +159,7 @@ class MirroredVolume(BackedUpVolume):
         lost in between, the storage keeps what comes meanwhile. To be done again after a hash backup, which only the
         primary archive gets."""
         group = self.group
-        for proxy in (group.proxy, group.proxy1):
+        for proxy in group.proxies:
             group.walbc(proxy, "stop", self.name, "empty", "--wait")
             group.walbc(proxy, "archive-info", "update", self.name, "a1", f"{HOST}:{group.archive1.port}")
         group.walbc(group.archive, "stop", self.name, "--wait")
@@ -165,7 +170,7 @@ class MirroredVolume(BackedUpVolume):
         group.restart(group.archive1)
         for archive in (group.archive, group.archive1):
             group.walbc(archive, "start", self.name)
-        for proxy in (group.proxy, group.proxy1):
+        for proxy in group.proxies:
             group.walbc(proxy, "start", self.name)
         group.walbc(self.active, "kick")
 
