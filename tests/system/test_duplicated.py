@@ -137,6 +137,6 @@ def test_the_log_of_a_standby_is_given_free(volume: MirroredVolume) -> None:
     device = f"{volume.device}-{int(volume.passive is group.storage1)}"
     before = used_pb()
     assert before > 0
-    group.wdevc("force-checkpoint", group.socket_dir / f"{device}.ctl")
+    group.wdevc("force-checkpoint", group.control_socket(device))
     wait_until(lambda: used_pb() < before, 20, "log is given free")
     assert group.state(volume.passive, volume.name) == "Standby"
