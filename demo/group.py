@@ -103,6 +103,7 @@ class Server(Process):
     """One of the three daemons."""
 
     port: int = 0
+    host: str = HOST
 
     def wait_ready(self) -> None:
         """Returns once the server accepts connections."""
@@ -110,7 +111,7 @@ class Server(Process):
         def is_ready() -> bool:
             if not self.is_running():
                 raise CommandFailed(f"{self.command[0]} did not start: {self.tail()}")
-            with suppress(OSError), socket.create_connection((HOST, self.port), timeout=1):
+            with suppress(OSError), socket.create_connection((self.host, self.port), timeout=1):
                 return True
             return False
 
@@ -176,7 +177,8 @@ class Group:
             if not device.is_running():
                 raise CommandFailed(f"walb-device {name} did not start: {device.tail()}")
             with socket.socket(socket.AF_UNIX) as sock, suppress(OSError):
-                sock.connect(str(self.nbd_socket(name)))
+                # The last of its sockets to be there.
+                sock.connect(str(self.control_socket(name)))
                 return True
             return False
 
@@ -186,13 +188,17 @@ class Group:
         """Where the device serves NBD."""
         return self.socket_dir / f"{name}.nbd"
 
+    def control_socket(self, name: str) -> Path:
+        """Where wdevc and walb-storage talk to the device."""
+        return self.socket_dir / f"{name}.ctl"
+
     def wdevc(self, *args: object) -> str:
         """Runs wdevc; returns its stdout."""
         return run_command("wdevc", *args)
 
     def walbc(self, server: Server, *args: object) -> str:
         """Runs walbc against a server; returns its stdout."""
-        return run_command("walbc", "-a", HOST, "-p", server.port, *args)
+        return run_command("walbc", "-a", server.host, "-p", server.port, *args)
 
     def stop(self) -> None:
         """Stops everything, storage first; calling it again does nothing."""

@@ -96,7 +96,7 @@ class RelayedGroup(Group):
         times would take most of the tests' time."""
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
         with redirect_stdout(out), redirect_stderr(err):
-            status = walbc_main(["-a", HOST, "-p", str(server.port), *map(str, args)])
+            status = walbc_main(["-a", server.host, "-p", str(server.port), *map(str, args)])
         return Ended(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
     def walbc(self, server: Server, *args: object) -> str:
@@ -115,7 +115,7 @@ class RelayedGroup(Group):
 
     def begin(self, server: Server, *args: object) -> subprocess.Popen[str]:
         """walbc in the background."""
-        command = [str(BIN / "walbc"), "-a", HOST, "-p", str(server.port), *map(str, args)]
+        command = [str(BIN / "walbc"), "-a", server.host, "-p", str(server.port), *map(str, args)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def state(self, server: Server, name: str) -> str:

@@ -16,7 +16,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES_ROOT = Path("/usr/lib/uml/modules")
-MODULES = ("ipv6", "loop", "nbd", "dm-mod", "dm-snapshot", "dm-thin-pool", "dm-flakey", "dm-log-writes", "ext4")
+MODULES = (
+    "ipv6",
+    "loop",
+    "nbd",
+    "dm-mod",
+    "dm-snapshot",
+    "dm-thin-pool",
+    "dm-flakey",
+    "dm-log-writes",
+    "raid1",
+    "ext4",
+)
 IN_UML = "WALB_IN_UML"
 MEMORY = "1G"
 BOOT_SEC = 60
@@ -38,7 +49,7 @@ devices {{ obtain_device_list_from_udev=0 external_device_info_source="none" }}
 global {{ use_lvmpolld=0 }}
 backup {{ backup=0 archive=0 }}
 END
-export DM_DISABLE_UDEV=1 LVM_SUPPRESS_FD_WARNINGS=1 LVM_SYSTEM_DIR=/run/lvm
+export DM_DISABLE_UDEV=1 MDADM_NO_UDEV=1 LVM_SUPPRESS_FD_WARNINGS=1 LVM_SYSTEM_DIR=/run/lvm
 export HOME=/run/scratch TMPDIR=/run/scratch PYTHONDONTWRITEBYTECODE=1 {environment}
 cd {root}
 {command} >{folder}/output 2>&1 </dev/null
