@@ -134,9 +134,9 @@ class _Reader:
         return InvalidArgument(f"{place}: {'.'.join(keys)}: {text}")
 
     def _line_of(self, keys: list[str]) -> int:
-        """The line of a header or of a key below it; 0 when it is written in another way."""
-        header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(rf"[\"']?{re.escape(key)}[\"']?" for key in keys[:2]))
-        key = re.compile(rf"\s*[\"']?{re.escape(keys[-1])}[\"']?\s*[=.]")
+        """The line of a header or of a key below it, wherever tables are written in lines of their own."""
+        header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(map(_quotable, keys[:2])) + r"\s*[\].]")
+        key = re.compile(rf"\s*{_quotable(keys[-1])}\s*[=.]")
         is_below = len(keys) == 1
         for number, line in enumerate(self._lines, 1):
             if header.match(line):
@@ -145,7 +145,20 @@ class _Reader:
                     return number
             elif is_below and key.match(line):
                 return number
-        return 0
+        return self._line_in_other_ways(keys)
+
+    def _line_in_other_ways(self, keys: list[str]) -> int:
+        """The line of an inline table or of a dotted key: where the names follow each other; 0 when they do not."""
+        found = 0
+        for name in keys[1:]:
+            pattern = re.compile(rf"(?<![\w-]){_quotable(name)}\s*[=.\]]")
+            lines = enumerate(self._lines, 1)
+            found = next((number for number, line in lines if number >= found and pattern.search(line)), found)
+        return found
+
+
+def _quotable(name: str) -> str:
+    return rf"[\"']?{re.escape(name)}[\"']?"
 
 
 def _is_text(value: Any) -> bool:
