@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from itertools import islice
 from typing import cast
 
 from walbd.device import nbd_protocol as nbd
@@ -32,6 +33,8 @@ READ_PART_BYTES = 256 << 10
 # What a client may leave untaken before it counts. An answer takes a little more than its bytes.
 WRITE_BUFFER_BYTES = 256 << 10
 ANSWER_OVERHEAD_BYTES = 128
+_WITHOUT_ROOM = (nbd.CMD_READ, nbd.CMD_BLOCK_STATUS, nbd.CMD_FLUSH, nbd.CMD_DISC)
+MAX_ZERO_PIECES = 256
 NOT_ALLOWED = "the request is not allowed, or not within the device"
 
 
@@ -59,6 +62,7 @@ class Connection(asyncio.BufferedProtocol):
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._is_streaming = self._is_reading_stopped = self._is_leaving = False
+        self._is_write_next = False
         self._is_structured = self._has_allocation = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -115,6 +119,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._is_reading_stopped and not self._is_over_limit():
             self._proceed()
 
+    def _waits_for_room(self, is_write: bool) -> bool:
+        """A write waits while the engine is full, which may be long when the device is frozen. Reads go on."""
+        self._is_write_next = is_write and self._engine.is_full
+        return self._is_write_next
+
     def _proceed(self) -> None:
         try:
             if self._handshake is not None:
@@ -151,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
         while not (self._is_leaving or self._is_over_limit()):
             if self._split is not None:
                 needed = self._take_part(self._split)
-                if needed:
+                if needed or self._is_write_next:
                     break
                 needed = nbd.REQUEST.size
                 continue
@@ -161,6 +170,8 @@ class Connection(asyncio.BufferedProtocol):
                 if needed > MIN_SPLIT_BYTES and self._begin + needed > self._chunk.size_bytes:
                     self._begin_split()
                     continue
+                break
+            if self._waits_for_room(request.command not in _WITHOUT_ROOM):
                 break
             self._begin = request.end
             self._start(request)
@@ -183,6 +194,8 @@ class Connection(asyncio.BufferedProtocol):
         part_bytes = split.part_bytes(self._chunk.size_bytes - self._begin)
         if not part_bytes or self._end - self._begin < part_bytes:
             return part_bytes or min(split.left_bytes, MIN_SPLIT_BYTES)
+        if self._waits_for_room(not split.is_refused):
+            return 0
         begin, offset_bytes = self._begin, split.offset_bytes
         self._begin += part_bytes
         if not split.is_refused:
@@ -210,16 +223,14 @@ class Connection(asyncio.BufferedProtocol):
             chunk.unpin()
 
     def _is_over_limit(self) -> bool:
-        return (
-            self._engine.is_full
-            or self._in_flight >= MAX_REQUESTS_IN_FLIGHT
-            or (self._held_bytes > 0 and self._reader.answer_bytes >= MAX_ANSWER_BYTES)
+        return self._in_flight >= MAX_REQUESTS_IN_FLIGHT or (
+            self._held_bytes > 0 and self._reader.answer_bytes >= MAX_ANSWER_BYTES
         )
 
     def _regulate(self) -> None:
         if self._transport is None or self._handshake is not None:
             return
-        must_stop = self._is_leaving or self._is_over_limit()
+        must_stop = self._is_leaving or self._is_write_next or self._is_over_limit()
         if must_stop and not self._is_reading_stopped:
             self._transport.pause_reading()
         elif not must_stop and self._is_reading_stopped:
@@ -243,18 +254,30 @@ class Connection(asyncio.BufferedProtocol):
             self._block_status(request)
         elif request.command == nbd.CMD_FLUSH:
             self._engine.flush(lambda error: self._reply(cookie, error, self._engine.refusal))
+        elif request.command == nbd.CMD_WRITE_ZEROES:
+            self._write_zeroes(request)
         else:
             pieces = self._pieces(request)
             self._engine.submit(pieces, request.is_fua, lambda error: self._reply(cookie, error, self._engine.refusal))
 
     def _pieces(self, request: Request) -> list[Piece]:
-        max_record_lb = self._engine.max_record_lb
         if request.command == nbd.CMD_TRIM:
             return list(discard_pieces(request.offset_bytes, request.size_bytes))
-        if request.command == nbd.CMD_WRITE_ZEROES:
-            return list(zero_pieces(request.offset_bytes, request.size_bytes, max_record_lb))
         begin, end = request.payload_begin, request.end
-        return list(write_pieces(request.offset_bytes, self._chunk, begin, end, max_record_lb))
+        return list(write_pieces(request.offset_bytes, self._chunk, begin, end, self._engine.max_record_lb))
+
+    def _write_zeroes(self, request: Request) -> None:
+        """A few records at a time: 28 bytes of request may be 4 GiB of log."""
+        pieces = zero_pieces(request.offset_bytes, request.size_bytes, self._engine.max_record_lb)
+
+        def go_on(error: int) -> None:
+            step = [] if error else list(islice(pieces, MAX_ZERO_PIECES))
+            if step:
+                self._engine.submit(step, request.is_fua, go_on)
+            else:
+                self._reply(request.cookie, error, self._engine.refusal)
+
+        go_on(0)
 
     def _read(self, request: Request) -> None:
         size_bytes = request.size_bytes
