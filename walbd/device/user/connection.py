@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from itertools import islice
 from typing import cast
 
 from walbd.device import nbd_protocol as nbd
-from walbd.device.user.block_io import Piece, discard_pieces, write_pieces, zero_pieces
 from walbd.device.user.chunk import Chunk, ChunkPool
 from walbd.device.user.engine import Engine
 from walbd.device.user.handshake import Export, Handshake
@@ -17,7 +15,9 @@ from walbd.device.user.reader import Reader
 from walbd.device.user.replies import block_status, done, failed, read_answer, read_parts
 from walbd.device.user.requests import Request, parse_request, refusal
 from walbd.device.user.split_write import MIN_SPLIT_BYTES, SplitWrite, head_of
+from walbd.device.user.writes import Writes, WriteTaker, data_writes, discard_writes, zero_writes
 from walbd.model.error import ProtocolViolation, StorageFailure
+from walbd.model.limits import LB_BYTES
 
 # A client with more than this in flight is not read from.
 MAX_REQUESTS_IN_FLIGHT = 1024
@@ -34,7 +34,7 @@ READ_PART_BYTES = 256 << 10
 WRITE_BUFFER_BYTES = 256 << 10
 ANSWER_OVERHEAD_BYTES = 128
 _WITHOUT_ROOM = (nbd.CMD_READ, nbd.CMD_BLOCK_STATUS, nbd.CMD_FLUSH, nbd.CMD_DISC)
-MAX_ZERO_PIECES = 256
+MAX_ZERO_RECORDS = 256
 NOT_ALLOWED = "the request is not allowed, or not within the device"
 
 
@@ -55,6 +55,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._replies: list[bytes | bytearray] = []
+        self._taker = WriteTaker()
         self._in_flight = 0
         self._held_bytes = self._queued_bytes = self._handed_bytes = 0
         self._split: SplitWrite | None = None
@@ -173,8 +174,9 @@ class Connection(asyncio.BufferedProtocol):
                 break
             if self._waits_for_room(request.command not in _WITHOUT_ROOM):
                 break
-            self._begin = request.end
-            self._start(request)
+            if not self._take_usual(request):
+                self._begin = request.end
+                self._start(request)
         self._engine.kick()
         self._make_space(needed)
         self._regulate()
@@ -200,8 +202,9 @@ class Connection(asyncio.BufferedProtocol):
         self._begin += part_bytes
         if not split.is_refused:
             split.taken(part_bytes)
-            pieces = write_pieces(offset_bytes, self._chunk, begin, self._begin, self._engine.max_record_lb)
-            self._engine.submit(list(pieces), split.is_fua and not split.left_bytes, split.done)
+            writes = data_writes(offset_bytes, self._chunk, begin, self._begin, self._engine.max_record_lb)
+            writes.is_fua, writes.done = split.is_fua and not split.left_bytes, split.done
+            self._engine.submit(writes)
         else:
             split.left_bytes -= part_bytes
         if not split.left_bytes:
@@ -257,27 +260,79 @@ class Connection(asyncio.BufferedProtocol):
         elif request.command == nbd.CMD_WRITE_ZEROES:
             self._write_zeroes(request)
         else:
-            pieces = self._pieces(request)
-            self._engine.submit(pieces, request.is_fua, lambda error: self._reply(cookie, error, self._engine.refusal))
+            writes = self._writes(request)
+            writes.is_fua = request.is_fua
+            writes.done = lambda error: self._reply(cookie, error, self._engine.refusal)
+            self._engine.submit(writes)
 
-    def _pieces(self, request: Request) -> list[Piece]:
+    def _writes(self, request: Request) -> Writes:
         if request.command == nbd.CMD_TRIM:
-            return list(discard_pieces(request.offset_bytes, request.size_bytes))
+            return discard_writes(request.offset_bytes, request.size_bytes)
         begin, end = request.payload_begin, request.end
-        return list(write_pieces(request.offset_bytes, self._chunk, begin, end, self._engine.max_record_lb))
+        return data_writes(request.offset_bytes, self._chunk, begin, end, self._engine.max_record_lb)
 
     def _write_zeroes(self, request: Request) -> None:
         """A few records at a time: 28 bytes of request may be 4 GiB of log."""
-        pieces = zero_pieces(request.offset_bytes, request.size_bytes, self._engine.max_record_lb)
+        max_record_lb = self._engine.max_record_lb
+        end = request.offset_bytes + request.size_bytes
+        steps = iter(range(request.offset_bytes, end, MAX_ZERO_RECORDS * max_record_lb * LB_BYTES))
 
         def go_on(error: int) -> None:
-            step = [] if error else list(islice(pieces, MAX_ZERO_PIECES))
-            if step:
-                self._engine.submit(step, request.is_fua, go_on)
-            else:
+            begin = None if error else next(steps, None)
+            if begin is None:
                 self._reply(request.cookie, error, self._engine.refusal)
+                return
+            size_bytes = min(MAX_ZERO_RECORDS * max_record_lb * LB_BYTES, end - begin)
+            writes = zero_writes(begin, size_bytes, max_record_lb)
+            writes.is_fua, writes.done = request.is_fua, go_on
+            self._engine.submit(writes)
 
         go_on(0)
+
+    def _take_usual(self, request: Request) -> bool:
+        """Starts this request, and those of its kind behind it, if it is an ordinary write or a read that takes no
+        waiting."""
+        if request.command == nbd.CMD_WRITE:
+            return self._take_writes()
+        return request.command == nbd.CMD_READ and self._answer_reads(request)
+
+    def _take_writes(self) -> bool:
+        engine = self._engine
+        device_bytes, limits = self._export().size_bytes, (engine.max_record_lb, engine.max_requests_together)
+        taken = self._taker.take(self._chunk, self._begin, self._end, device_bytes, *limits)
+        if taken is None:
+            return False
+        writes, replies, used = taken
+        writes.done = lambda error: self._acknowledge(replies, error)
+        self._begin += used
+        self._in_flight += writes.count
+        engine.submit(writes)
+        return True
+
+    def _acknowledge(self, replies: bytes, error: int) -> None:
+        if not error:
+            self._send(replies, len(replies) // nbd.REPLY.size)
+            return
+        for _, _, cookie in nbd.REPLY.iter_unpack(replies):
+            self._reply(cookie, error, self._engine.refusal)
+
+    def _answer_reads(self, request: Request) -> bool:
+        """Answers this read, and others behind it, if that takes no waiting."""
+        if self._is_streaming or self._transport is None:
+            return False
+        received = self._chunk.view[self._begin : self._end]
+        found = self._reader.answers_at_once(request, received, self._export().size_bytes, self._is_structured)
+        if found is None:
+            return False
+        used, answers = found
+        self._begin += used
+        self._transport.write(answers)
+        if self._transport.get_write_buffer_size():
+            self._reader.answers_kept()
+        if not self._may_write.is_set():
+            self._handed_bytes += len(answers)
+            self._hold(len(answers))
+        return True
 
     def _read(self, request: Request) -> None:
         size_bytes = request.size_bytes
@@ -288,13 +343,10 @@ class Connection(asyncio.BufferedProtocol):
             self._run(self._read_in_parts(request))
             return
         answer, payload = read_answer(request.cookie, request.offset_bytes, size_bytes, self._is_structured)
-        if self._reader.read_at_once(payload, request.offset_bytes):
-            self._send(answer)
-            return
         self._hold(size_bytes)
-        self._run(self._read_later(request, answer, payload))
+        self._run(self._read_whole(request, answer, payload))
 
-    async def _read_later(self, request: Request, answer: bytearray, payload: memoryview) -> None:
+    async def _read_whole(self, request: Request, answer: bytearray, payload: memoryview) -> None:
         try:
             await self._reader.read(payload, request.offset_bytes)
         except StorageFailure as failure:
@@ -384,8 +436,8 @@ class Connection(asyncio.BufferedProtocol):
     def _reply(self, cookie: int, error: int, message: str) -> None:
         self._send(failed(cookie, error, message, self._is_structured) if error else done(cookie))
 
-    def _send(self, answer: bytes | bytearray) -> None:
-        self._in_flight -= 1
+    def _send(self, answer: bytes | bytearray, n_requests: int = 1) -> None:
+        self._in_flight -= n_requests
         if self._transport is None:
             return
         if not self._replies:
