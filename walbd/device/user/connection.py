@@ -17,6 +17,7 @@ from walbd.device.user.requests import Request, parse_request, refusal
 from walbd.device.user.split_write import MIN_SPLIT_BYTES, SplitWrite, head_of
 from walbd.device.user.writes import Writes, WriteTaker, data_writes, discard_writes, zero_writes
 from walbd.model.error import ProtocolViolation, StorageFailure
+from walbd.model.limits import LB_BYTES
 
 # A client with more than this in flight is not read from.
 MAX_REQUESTS_IN_FLIGHT = 1024
@@ -32,6 +33,8 @@ READ_PART_BYTES = 256 << 10
 # What a client may leave untaken before it counts. An answer takes a little more than its bytes.
 WRITE_BUFFER_BYTES = 256 << 10
 ANSWER_OVERHEAD_BYTES = 128
+_WITHOUT_ROOM = (nbd.CMD_READ, nbd.CMD_BLOCK_STATUS, nbd.CMD_FLUSH, nbd.CMD_DISC)
+MAX_ZERO_RECORDS = 256
 NOT_ALLOWED = "the request is not allowed, or not within the device"
 
 
@@ -60,6 +63,7 @@ class Connection(asyncio.BufferedProtocol):
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._is_streaming = self._is_reading_stopped = self._is_leaving = False
+        self._is_write_next = False
         self._is_structured = self._has_allocation = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -116,6 +120,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._is_reading_stopped and not self._is_over_limit():
             self._proceed()
 
+    def _waits_for_room(self, is_write: bool) -> bool:
+        """A write waits while the engine is full, which may be long when the device is frozen. Reads go on."""
+        self._is_write_next = is_write and self._engine.is_full
+        return self._is_write_next
+
     def _proceed(self) -> None:
         try:
             if self._handshake is not None:
@@ -152,7 +161,7 @@ class Connection(asyncio.BufferedProtocol):
         while not (self._is_leaving or self._is_over_limit()):
             if self._split is not None:
                 needed = self._take_part(self._split)
-                if needed:
+                if needed or self._is_write_next:
                     break
                 needed = nbd.REQUEST.size
                 continue
@@ -162,6 +171,8 @@ class Connection(asyncio.BufferedProtocol):
                 if needed > MIN_SPLIT_BYTES and self._begin + needed > self._chunk.size_bytes:
                     self._begin_split()
                     continue
+                break
+            if self._waits_for_room(request.command not in _WITHOUT_ROOM):
                 break
             if not self._take_usual(request):
                 self._begin = request.end
@@ -185,6 +196,8 @@ class Connection(asyncio.BufferedProtocol):
         part_bytes = split.part_bytes(self._chunk.size_bytes - self._begin)
         if not part_bytes or self._end - self._begin < part_bytes:
             return part_bytes or min(split.left_bytes, MIN_SPLIT_BYTES)
+        if self._waits_for_room(not split.is_refused):
+            return 0
         begin, offset_bytes = self._begin, split.offset_bytes
         self._begin += part_bytes
         if not split.is_refused:
@@ -213,16 +226,14 @@ class Connection(asyncio.BufferedProtocol):
             chunk.unpin()
 
     def _is_over_limit(self) -> bool:
-        return (
-            self._engine.is_full
-            or self._in_flight >= MAX_REQUESTS_IN_FLIGHT
-            or (self._held_bytes > 0 and self._reader.answer_bytes >= MAX_ANSWER_BYTES)
+        return self._in_flight >= MAX_REQUESTS_IN_FLIGHT or (
+            self._held_bytes > 0 and self._reader.answer_bytes >= MAX_ANSWER_BYTES
         )
 
     def _regulate(self) -> None:
         if self._transport is None or self._handshake is not None:
             return
-        must_stop = self._is_leaving or self._is_over_limit()
+        must_stop = self._is_leaving or self._is_write_next or self._is_over_limit()
         if must_stop and not self._is_reading_stopped:
             self._transport.pause_reading()
         elif not must_stop and self._is_reading_stopped:
@@ -246,6 +257,8 @@ class Connection(asyncio.BufferedProtocol):
             self._block_status(request)
         elif request.command == nbd.CMD_FLUSH:
             self._engine.flush(lambda error: self._reply(cookie, error, self._engine.refusal))
+        elif request.command == nbd.CMD_WRITE_ZEROES:
+            self._write_zeroes(request)
         else:
             writes = self._writes(request)
             writes.is_fua = request.is_fua
@@ -253,12 +266,28 @@ class Connection(asyncio.BufferedProtocol):
             self._engine.submit(writes)
 
     def _writes(self, request: Request) -> Writes:
-        max_record_lb = self._engine.max_record_lb
         if request.command == nbd.CMD_TRIM:
             return discard_writes(request.offset_bytes, request.size_bytes)
-        if request.command == nbd.CMD_WRITE_ZEROES:
-            return zero_writes(request.offset_bytes, request.size_bytes, max_record_lb)
-        return data_writes(request.offset_bytes, self._chunk, request.payload_begin, request.end, max_record_lb)
+        begin, end = request.payload_begin, request.end
+        return data_writes(request.offset_bytes, self._chunk, begin, end, self._engine.max_record_lb)
+
+    def _write_zeroes(self, request: Request) -> None:
+        """A few records at a time: 28 bytes of request may be 4 GiB of log."""
+        max_record_lb = self._engine.max_record_lb
+        end = request.offset_bytes + request.size_bytes
+        steps = iter(range(request.offset_bytes, end, MAX_ZERO_RECORDS * max_record_lb * LB_BYTES))
+
+        def go_on(error: int) -> None:
+            begin = None if error else next(steps, None)
+            if begin is None:
+                self._reply(request.cookie, error, self._engine.refusal)
+                return
+            size_bytes = min(MAX_ZERO_RECORDS * max_record_lb * LB_BYTES, end - begin)
+            writes = zero_writes(begin, size_bytes, max_record_lb)
+            writes.is_fua, writes.done = request.is_fua, go_on
+            self._engine.submit(writes)
+
+        go_on(0)
 
     def _take_usual(self, request: Request) -> bool:
         """Starts this request, and those of its kind behind it, if it is an ordinary write or a read that takes no
@@ -300,6 +329,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.write(answers)
         if self._transport.get_write_buffer_size():
             self._reader.answers_kept()
+        if not self._may_write.is_set():
             self._handed_bytes += len(answers)
             self._hold(len(answers))
         return True
