@@ -76,6 +76,22 @@ def test_format_ldev_prints_the_super_sector(tmp_path: Path) -> None:
     assert "No such file" in bad("format-ldev", tmp_path / "nothing", tmp_path / "ddev")
 
 
+@pytest.mark.parametrize(("pbs", "least_bytes"), [(512, 4096 + 66 * 512), (4096, 67 * 4096)])
+def test_format_ldev_refuses_a_log_device_that_could_not_be_served(tmp_path: Path, pbs: int, least_bytes: int) -> None:
+    ldev, ddev = tmp_path / "ldev", tmp_path / "ddev"
+    for path, size in ((ldev, least_bytes - 512), (ddev, 1 << 20)):
+        path.touch()
+        os.truncate(path, size)
+    told = bad("format-ldev", ldev, ddev, "-pbs", pbs)
+    assert f"{ldev} is too small for a log device: {least_bytes - 512} bytes" in told
+    assert f"at least {least_bytes}" in told
+    assert ldev.read_bytes() == bytes(least_bytes - 512)
+    with Server(Pair(tmp_path, log_bytes=least_bytes, pbs=pbs)).wait_ready() as server:
+        with server.client() as client:
+            client.write(0, b"x" * (64 << 10))
+        assert server.stop() == 0
+
+
 def test_commands_on_a_device_answer_as_the_reference_does(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     with Server(pair).wait_ready() as server:

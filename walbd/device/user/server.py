@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from walbd.device.user.control_server import ControlServer
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.engine import Engine, OnFull
 from walbd.device.user.handshake import Export
-from walbd.device.user.io_path import become_io_flusher
+from walbd.device.user.io_path import become_io_flusher, keep_freed_memory
 from walbd.device.user.kernel_client import KernelClient
 from walbd.device.user.kernel_connection import KernelConnection
 from walbd.device.user.messages import error_line, info_line
@@ -33,6 +34,14 @@ from walbd.world.network import listen_reason
 from walbd.world.service_manager import ServiceManager
 from walbd.world.world import World
 
+# A peer of TCP is given up after two minutes without a sign of life.
+DEAD_PEER_SEC = 120
+TCP_OPTIONS = {
+    socket.TCP_KEEPIDLE: 60,
+    socket.TCP_KEEPINTVL: 15,
+    socket.TCP_KEEPCNT: 4,
+    socket.TCP_USER_TIMEOUT: DEAD_PEER_SEC * 1000,
+}
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -76,6 +85,7 @@ class DeviceServer:
         for number in SIGNALS:
             loop.add_signal_handler(number, self._stopping.set)
         become_io_flusher()
+        keep_freed_memory()
         options = self._options
         sockets = SocketFolder(options.socket_dir, options.name)
         sockets.take()
@@ -119,7 +129,7 @@ class DeviceServer:
         loop = asyncio.get_running_loop()
         nbd_servers = [await loop.create_unix_server(connection, sock=sockets.listen(NBD_SUFFIX))]
         if options.tcp is not None:
-            nbd_servers.append(await _listen_tcp(connection, options.tcp))
+            nbd_servers.append(await listen_tcp(connection, options.tcp))
         control_server = await asyncio.start_unix_server(
             control.serve, sock=sockets.listen(CONTROL_SUFFIX), limit=MAX_LINE_BYTES
         )
@@ -154,9 +164,22 @@ class DeviceServer:
         return 0
 
 
-async def _listen_tcp(connection: Callable[[], asyncio.BaseProtocol], address: Address) -> asyncio.Server:
+async def listen_tcp(connection: Callable[[], asyncio.BaseProtocol], address: Address) -> asyncio.Server:
+    """Serves NBD there. Raises StorageFailure."""
+    loop = asyncio.get_running_loop()
     try:
-        return await asyncio.get_running_loop().create_server(connection, address.host, address.port)
+        server = await loop.create_server(connection, address.host, address.port, start_serving=False)
+        for sock in server.sockets:
+            _notice_dead_peers(sock)
+        await server.start_serving()
     except OSError as error:
         hint = "is the port in use, is the address one of this host?"
         raise StorageFailure(f"cannot listen on {address}: {listen_reason(error)}", hint) from error
+    return server
+
+
+def _notice_dead_peers(listening: socket.socket) -> None:
+    """Connections inherit this: one whose host has vanished ends and gives its place back, idle or not."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in TCP_OPTIONS.items():
+        listening.setsockopt(socket.IPPROTO_TCP, option, value)
