@@ -112,13 +112,25 @@ def run_inside(folder: Path, command: list[str], limit_sec: float) -> Outcome:
             command=shlex.join(command),
         )
     )
+    boot(folder, init, limit_sec)
+    status, output = folder / "status", folder / "output"
+    return Outcome(
+        int(status.read_text()) if status.exists() else None,
+        output.read_text(errors="replace") if output.exists() else "",
+        (folder / "console").read_text(errors="replace"),
+    )
+
+
+def boot(folder: Path, init: Path, limit_sec: float) -> None:
+    """Boots with this script as process 1 and returns when it has halted; the console is in folder/console. Whatever
+    happens, no process is left after it."""
     init.chmod(0o755)
-    boot = ["linux.uml", f"mem={MEMORY}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw"]
-    boot += [f"init={init}", f"uml_dir={folder}/uml/", "con=null", "con0=fd:0,fd:1", "quiet", "panic=-1"]
+    command = ["linux.uml", f"mem={MEMORY}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw"]
+    command += [f"init={init}", f"uml_dir={folder}/uml/", "con=null", "con0=fd:0,fd:1", "quiet", "panic=-1"]
     with open(folder / "console", "wb") as console:
         # `timeout` bounds it even when this process is killed.
         process = subprocess.Popen(
-            ["timeout", "--kill-after=5", str(limit_sec), *boot],
+            ["timeout", "--kill-after=5", str(limit_sec), *command],
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
@@ -129,12 +141,6 @@ def run_inside(folder: Path, command: list[str], limit_sec: float) -> Outcome:
         finally:
             _kill_group(process.pid)
             process.wait()
-    status, output = folder / "status", folder / "output"
-    return Outcome(
-        int(status.read_text()) if status.exists() else None,
-        output.read_text(errors="replace") if output.exists() else "",
-        (folder / "console").read_text(errors="replace"),
-    )
 
 
 def _kill_group(leader: int) -> None:

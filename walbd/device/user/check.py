@@ -57,7 +57,10 @@ def _check_pair(options: ServerOptions, log_fd: int, data_fd: int) -> SuperSecto
     log, data = physical_block_size(log_fd), physical_block_size(data_fd)
     if log and data and log != data:
         raise InvalidArgument(f"physical block sizes differ: {options.ldev_path} {log}, {options.ddev_path} {data}")
-    sector = read_super_sector(log_fd, log or data, options.ldev_path)
+    try:
+        sector = read_super_sector(log_fd, log or data, options.ldev_path)
+    except Corrupted as error:
+        raise Corrupted(error.message, "is it the log device? What to do is said when it is started") from error
     if sector.ring_size_pb < MIN_RING_PB:
         raise InvalidArgument(f"log device {options.ldev_path} has room for {sector.ring_size_pb} blocks of log only")
     size_lb = device_size_bytes(data_fd) // LB_BYTES
