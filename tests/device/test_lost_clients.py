@@ -18,6 +18,7 @@ from walbd.device.user import connection as connections
 from walbd.device.user.connection import Connection
 from walbd.device.user.handshake import Export
 from walbd.device.user.kernel_connection import KernelConnection
+from walbd.device.user.outbox import MAX_ANSWER_BYTES
 from walbd.device.user.server import DEAD_PEER_SEC, TCP_OPTIONS, listen_tcp
 from walbd.model.address import Address
 
@@ -111,7 +112,7 @@ async def test_a_client_that_always_lags_a_little_is_served_for_ever(rig: Rig) -
     served.connection_made(transport)
     request = nbd.REQUEST.pack(nbd.REQUEST_MAGIC, 0, nbd.CMD_READ, 1, 0, 64 << 10)
     answer_bytes = nbd.REPLY.size + (64 << 10)
-    for count in range(1, 2 * connections.MAX_ANSWER_BYTES // answer_bytes):
+    for count in range(1, 2 * MAX_ANSWER_BYTES // answer_bytes):
         served.get_buffer(-1)[: len(request)] = request
         served.buffer_updated(len(request))
         async with asyncio.timeout(BOUND_SEC):
