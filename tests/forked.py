@@ -31,13 +31,19 @@ class ForkedProcess:
     """A run of a program; what tests use of subprocess.Popen."""
 
     def __init__(
-        self, command: Sequence[str], stdout: int, stderr: int, environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        stdout: int,
+        stderr: int,
+        environment: Mapping[str, str] | None = None,
+        folder: str | None = None,
     ) -> None:
         self.args = list(command)
         self.returncode: int | None = None
         self._connection, theirs = socket.socketpair()
         with theirs:
-            _loader().begin(self.args, {**os.environ, **(environment or {})}, [theirs.fileno(), stdout, stderr])
+            fds = [theirs.fileno(), stdout, stderr]
+            _loader().begin(self.args, folder or os.getcwd(), {**os.environ, **(environment or {})}, fds)
         self._answers = self._connection.makefile("r")
         self.pid = int(self._answers.readline())
 
@@ -74,11 +80,15 @@ class ForkedProcess:
 
 
 def run_forked(
-    command: Sequence[str], timeout_sec: float, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    timeout_sec: float,
+    environment: Mapping[str, str] | None = None,
+    folder: str | None = None,
 ) -> tuple[int, str, str]:
-    """(exit status, stdout, stderr) of a run, with some more in its environment. Raises subprocess.TimeoutExpired."""
+    """(exit status, stdout, stderr) of a run, with some more in its environment, in this folder or another. Raises
+    subprocess.TimeoutExpired."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = ForkedProcess(command, out.fileno(), err.fileno(), environment)
+        process = ForkedProcess(command, out.fileno(), err.fileno(), environment, folder)
         try:
             status = process.wait(timeout_sec)
         finally:
@@ -107,9 +117,9 @@ class Loader:
             )
         self._requests.settimeout(START_SEC)
 
-    def begin(self, command: list[str], environment: dict[str, str], fds: list[int]) -> None:
+    def begin(self, command: list[str], folder: str, environment: dict[str, str], fds: list[int]) -> None:
         """Has a program run."""
-        request = json.dumps({"command": command, "folder": os.getcwd(), "environment": environment})
+        request = json.dumps({"command": command, "folder": folder, "environment": environment})
         with self._lock:
             socket.send_fds(self._requests, [request.encode()], fds)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from demo.group import HOST, wait_until
 from tests.guide.place import Place
+from tests.guide.quick_commands import QuickCommands
 
 MARK = "end of the command"
 COMMAND_SEC = 60.0
@@ -39,6 +40,8 @@ class Shell:
         )
         # So that it outlives the signal that ends what it has started.
         self._send("trap : TERM")
+        self._commands = QuickCommands(place.folder, place.environment())
+        self._send(self._commands.definitions)
 
     def run(self, command: str) -> tuple[list[str], int]:
         """Runs a command of the page to its end, or starts it when it ends with &; (lines printed, exit status).
@@ -92,6 +95,7 @@ class Shell:
             wait_until(lambda: not self._started(), STOP_SEC, "the end of all servers")
         os.killpg(self._bash.pid, signal.SIGKILL)
         self._bash.communicate()
+        self._commands.close()
 
     def _started(self) -> list[int]:
         """Processes of this shell that still run."""
