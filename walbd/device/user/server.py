@@ -30,7 +30,8 @@ from walbd.device.user.start import open_device
 from walbd.model.address import Address
 from walbd.model.error import StorageFailure, WalbError
 from walbd.model.limits import LB_BYTES
-from walbd.world.network import listen_reason
+from walbd.world.network import reason_of
+from walbd.world.service_manager import ServiceManager
 from walbd.world.world import World
 
 # A peer of TCP is given up after two minutes without a sign of life.
@@ -66,12 +67,14 @@ class DeviceServer:
         kernel: KernelNbd | None = None,
         nodes: Path = NODE_FOLDER,
         on_serving: Callable[[], None] = lambda: None,
+        manager: ServiceManager | None = None,
     ) -> None:
         self._options = options
         self._world = world
         self._kernel = kernel or KernelNbd()
         self._nodes = nodes
         self._on_serving = on_serving
+        self._manager = manager or ServiceManager()
         self._clients: set[Connection] = set()
         self._control: ControlServer | None = None
         self._stopping = asyncio.Event()
@@ -131,8 +134,10 @@ class DeviceServer:
             control.serve, sock=sockets.listen(CONTROL_SUFFIX), limit=MAX_LINE_BYTES
         )
         info_line(f"serving {options.name}: {sector.device_size_lb} blocks, log {sector.uuid.hex()}")
+        self._manager.ready(f"serving {options.name}: {sector.device_size_lb} blocks")
         self._on_serving()
         await self._stopping.wait()
+        self._manager.stopping("writing what is in memory", is_patient=False)
         for server in nbd_servers:
             server.close()
         control_server.close()
@@ -169,7 +174,7 @@ async def listen_tcp(connection: Callable[[], asyncio.BaseProtocol], address: Ad
         await server.start_serving()
     except OSError as error:
         hint = "is the port in use, is the address one of this host?"
-        raise StorageFailure(f"cannot listen on {address}: {listen_reason(error)}", hint) from error
+        raise StorageFailure(f"cannot listen on {address}: {reason_of(error)}", hint) from error
     return server
 
 
