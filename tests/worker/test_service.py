@@ -156,6 +156,7 @@ def test_a_managed_service_does_not_wait_for_long_tasks_which_go_on_at_their_ser
     assert service.run() == 0
     assert messages(capsys)[-1] == "WARN ended before its tasks, which go on at the servers:v0"
     release.set()
+    assert service._runner.wait_for_all(20)
 
 
 def test_a_lifetime_ends_a_service(capsys: pytest.CaptureFixture[str]) -> None:
