@@ -13,7 +13,7 @@ from tests.vm.uml import MODULES, boot, copy_modules, reason_to_skip
 
 SYSTEMD = "/lib/systemd/systemd"
 HERE = Path(__file__).parent / "systemd"
-LIMIT_SEC = 900
+LIMIT_SEC = 1500
 UNITS = ("walb-worker", "walb-storage", "walb-proxy", "walb-archive", "walb-attach@vol0", "walb-device@vol0")
 
 pytestmark = [
