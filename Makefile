@@ -11,6 +11,9 @@ JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
 # An environment that does not run any more (the clone was moved, the system's Python replaced) is made again.
 RUNS := $(shell .venv/bin/walbc -h >/dev/null 2>&1 || rm -f $(READY) $(READY_TEST))
 
+# Without it every start of a program, and each test process, would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Where `make install` puts the programs, and a folder before it for those who make packages.
 PREFIX ?= /usr/local
 DESTDIR ?=

@@ -201,6 +201,19 @@ async def test_a_freeze_holds_writes_and_flushes_back_and_loses_none(rig: Rig) -
     assert await rig.read(0, 1024) == b"b" * 512 + b"c" * 512
 
 
+async def test_a_freeze_that_is_melted_before_writes_have_ended_is_not_reported_as_one(rig: Rig) -> None:
+    gate = rig.gate("write data")
+    write = rig.start_write(0, b"a" * 512, is_fua=True)
+    freeze = asyncio.ensure_future(rig.checkpointer.freeze(0))
+    await rig.until(lambda: rig.checkpointer.is_frozen)
+    rig.checkpointer.melt()
+    gate.set()
+    assert await write == 0
+    with pytest.raises(BadState, match="melted"):
+        await freeze
+    assert not rig.checkpointer.is_frozen
+
+
 async def test_a_frozen_device_melts_by_itself(rig: Rig) -> None:
     await rig.checkpointer.freeze(1)
     assert await asyncio.wait_for(rig.start_write(0, b"b" * 512), BOUND_SEC) == 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import select
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +18,7 @@ from walbd.device.user.connection import MAX_CLIENTS
 MOST_BYTES = 96 << 20
 LARGEST = nbd.MAX_PAYLOAD_BYTES
 N_WRITERS = 2
+HELD_WRITE = nbd.REQUEST.pack(nbd.REQUEST_MAGIC, 0, nbd.CMD_WRITE, 1, 1 << 20, 1 << 20) + bytes(1 << 20)
 STALLED_BYTES = 3 << 20
 
 
@@ -126,6 +129,42 @@ def test_a_large_write_beyond_the_end_is_refused_and_the_connection_goes_on(serv
     client.request(nbd.CMD_READ, 2, server.pair.size_bytes - (1 << 20), 1 << 20)
     assert client.reply() == (2, 0) and receive(client, 1 << 20) == bytes(1 << 20)
     client.close()
+
+
+def test_reads_go_on_while_a_frozen_device_holds_as_many_writes_as_it_can(server: Server) -> None:
+    async def freeze(is_frozen: bool) -> None:
+        device = server.device()
+        await (device.freeze(0) if is_frozen else device.melt())
+        await device.close()
+
+    asyncio.run(freeze(True))
+    writer, client = RawClient(server.nbd_path), RawClient(server.nbd_path)
+    writer.socket.setblocking(False)
+    held = 0
+    # Until the server takes no more of it.
+    while select.select([], [writer.socket], [], 0.5)[1]:
+        held += writer.socket.send(HELD_WRITE[held % len(HELD_WRITE) :])
+    assert held > 2 * LARGEST // 3
+    client.request(nbd.CMD_READ, 1, 0, 512)
+    assert client.reply() == (1, 0) and receive(client, 512) == bytes(512)
+    client.request(nbd.CMD_WRITE, 2, 0, 512, b"n" * 512)
+    asyncio.run(freeze(False))
+    writer.close()
+    assert client.reply() == (2, 0)
+    assert most_memory(server) < MOST_BYTES
+
+
+def test_zeros_for_gibibytes_through_a_small_ring_take_little_memory(tmp_path: Path) -> None:
+    size_bytes = (4 << 30) - 4096
+    with Server(Pair(tmp_path, log_bytes=128 << 10, data_bytes=size_bytes)).wait_ready() as server:
+        clients = [RawClient(server.nbd_path) for _ in range(2)]
+        for client in clients:
+            client.request(nbd.CMD_WRITE_ZEROES, 1, 0, size_bytes)
+        with server.client() as other:
+            other.write(size_bytes - 512, b"z" * 512)
+        assert most_memory(server) < MOST_BYTES
+        for client in clients:
+            client.close()
 
 
 def test_a_large_read_that_fails_in_the_middle_ends_the_connection_instead_of_lying(server: Server) -> None:

@@ -15,32 +15,39 @@ class DuplicatedGroup(RelayedGroup):
     """A RelayedGroup with s1, p1 and a1 beside s0, p0 and a0. p0 is the preferred proxy of both storages."""
 
     def __init__(self, folder: Path, socket_dir: Path, options: dict[str, list[str]] | None = None) -> None:
-        ports = {name: free_port() for name in ("s1", "p1", "a1")}
-        options = dict(options or {})
-        self._second_proxy = f"{HOST}:{ports['p1']}"
         super().__init__(folder, socket_dir, options)
-        self._name_proxies(self.storage)
-        peers = ["-archive", f"{HOST}:{self.archive_port}", "-s", str(socket_dir)]
-        self.storage1 = self._second("storage", "s1", ports["s1"], peers)
-        self._name_proxies(self.storage1)
-        self.proxy1 = self._second("proxy", "p1", ports["p1"], [])
-        self.archive1 = self._second("archive", "a1", ports["a1"], [])
+        self._others: list[Server] = []
+        self.proxy1 = self.another("proxy", "p1")
+        self.archive1 = self.another("archive", "a1")
+        self.storage1 = self.another("storage", "s1", ["-s", str(socket_dir)])
+        for storage in (self.storage, self.storage1):
+            self.set_peers(storage, self.to_archive.port, self.to_proxy.port, self.proxy1.port)
 
-    def _name_proxies(self, storage: Server) -> None:
-        # The last occurrence of an option wins.
-        storage.command += ["-proxy", f"{HOST}:{self.to_proxy.port},{self._second_proxy}"]
-
-    def _second(self, kind: str, node_id: str, port: int, more: list[str]) -> Server:
-        server = self._server(kind, node_id, port, more)
-        base = self.folder / f"{kind}1"
+    def another(self, kind: str, node_id: str, more: list[str] | None = None) -> Server:
+        """One more server, with a base directory named after the number in its id; not started."""
+        server = self._server(kind, node_id, free_port(), more or [])
+        base = self.folder / f"{kind}{node_id[1:]}"
         base.mkdir()
         server.command[server.command.index("-b") + 1] = str(base)
+        self._others.append(server)
         return server
+
+    @staticmethod
+    def set_peers(storage: Server, archive_port: int, *proxy_ports: int) -> None:
+        """A storage's primary archive and its proxies, the preferred one first, from its next start on."""
+        # The last occurrence of an option wins.
+        storage.command += ["-archive", f"{HOST}:{archive_port}"]
+        storage.command += ["-proxy", ",".join(f"{HOST}:{port}" for port in proxy_ports)]
 
     @property
     def servers(self) -> tuple[Server, ...]:
         """All six."""
         return self.storage, self.storage1, self.proxy, self.proxy1, self.archive, self.archive1
+
+    @property
+    def proxies(self) -> tuple[Server, ...]:
+        """Both."""
+        return self.proxy, self.proxy1
 
     def start(self) -> None:
         """All six, in any order."""
@@ -50,7 +57,7 @@ class DuplicatedGroup(RelayedGroup):
             server.wait_ready()
 
     def stop(self) -> None:
-        for server in (self.storage1, self.proxy1, self.archive1):
+        for server in self._others:
             if server.is_running():
                 server.stop()
         super().stop()
@@ -104,11 +111,11 @@ class MirroredVolume(BackedUpVolume):
     def nbd(self) -> MirroredNbd:  # type: ignore[override]
         """The mirror."""
         if self._mirror is None:
-            self._mirror = MirroredNbd(*(self.group.nbd_socket(name) for name in self._devices))
+            self._mirror = MirroredNbd(*(self.group.nbd_socket(name) for name in self.devices))
         return self._mirror
 
     @property
-    def _devices(self) -> tuple[str, str]:
+    def devices(self) -> tuple[str, str]:
         return f"{self.device}-0", f"{self.device}-1"
 
     @property
@@ -124,15 +131,20 @@ class MirroredVolume(BackedUpVolume):
     def create(self) -> None:
         """Devices; Standby at both storages, no archive at the proxies yet."""
         group = self.group
-        self.content = bytearray(self.size_bytes)
-        for storage, device in zip((group.storage, group.storage1), self._devices, strict=True):
-            group.create_device(device, self.size_bytes, self.log_bytes)
+        self.create_devices()
+        for storage, device in zip((group.storage, group.storage1), self.devices, strict=True):
             group.walbc(storage, "init-vol", self.name, device)
             group.walbc(storage, "start", self.name, "standby")
         group.walbc(group.archive, "init-vol", self.name)
-        for proxy in (group.proxy, group.proxy1):
+        for proxy in group.proxies:
             group.walbc(proxy, "archive-info", "add", self.name, "a0", f"{HOST}:{group.from_proxy.port}")
             group.walbc(proxy, "start", self.name)
+
+    def create_devices(self) -> None:
+        """Both sides, of zeros; known to no server."""
+        self.content = bytearray(self.size_bytes)
+        for device in self.devices:
+            self.group.create_device(device, self.size_bytes, self.log_bytes)
 
     def back_up(self) -> None:
         """Standby -> SyncReady -> Target at the active storage."""
@@ -154,7 +166,7 @@ class MirroredVolume(BackedUpVolume):
         lost in between, the storage keeps what comes meanwhile. To be done again after a hash backup, which only the
         primary archive gets."""
         group = self.group
-        for proxy in (group.proxy, group.proxy1):
+        for proxy in group.proxies:
             group.walbc(proxy, "stop", self.name, "empty", "--wait")
             group.walbc(proxy, "archive-info", "update", self.name, "a1", f"{HOST}:{group.archive1.port}")
         group.walbc(group.archive, "stop", self.name, "--wait")
@@ -165,7 +177,7 @@ class MirroredVolume(BackedUpVolume):
         group.restart(group.archive1)
         for archive in (group.archive, group.archive1):
             group.walbc(archive, "start", self.name)
-        for proxy in (group.proxy, group.proxy1):
+        for proxy in group.proxies:
             group.walbc(proxy, "start", self.name)
         group.walbc(self.active, "kick")
 

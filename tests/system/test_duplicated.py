@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.group import Server, run_command, wait_until
+from demo.group import Server, wait_until
 from tests.conftest import IS_LONG
 from tests.system.conftest import FAST
 from tests.system.duplicated_group import SIZES, DuplicatedGroup, MirroredVolume
@@ -137,6 +137,6 @@ def test_the_log_of_a_standby_is_given_free(volume: MirroredVolume) -> None:
     device = f"{volume.device}-{int(volume.passive is group.storage1)}"
     before = used_pb()
     assert before > 0
-    run_command("wdevc", "force-checkpoint", group.socket_dir / f"{device}.ctl")
+    group.wdevc("force-checkpoint", group.control_socket(device))
     wait_until(lambda: used_pb() < before, 20, "log is given free")
     assert group.state(volume.passive, volume.name) == "Standby"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from demo.group import run_command, wait_until
+from demo.group import wait_until
 from tests.system.backup_group import MIB, BackedUpVolume
 from tests.system.sampling import sampled
 
@@ -45,7 +45,7 @@ def test_an_overflow_is_told_at_once_and_older_snapshots_survive_it(target: Back
     del target.snapshots[lost]
     for _ in range(8):
         target.write(3 * MIB)
-        run_command("wdevc", "force-checkpoint", group.socket_dir / f"{target.device}.ctl")
+        group.wdevc("force-checkpoint", group.control_socket(target.device))
     group.wait_state(group.storage, target.name, "Stopped")
     assert group.walbc(group.storage, "get", "is-overflow", target.name).strip() == "1"
     assert group.walbc(group.storage, "get", "overflow-eta", target.name).strip() == "0"
@@ -86,7 +86,7 @@ def test_a_log_that_is_not_what_it_was_is_not_sent(target: BackedUpVolume, damag
 def spoil(volume: BackedUpVolume, damage: str) -> None:
     group = volume.group
     if damage == "other log":
-        run_command("wdevc", "reset-wal", group.socket_dir / f"{volume.device}.ctl")
+        group.wdevc("reset-wal", group.control_socket(volume.device))
         return
     path = group.folder / f"{volume.device}.ldev"
     text = group.walbc(group.storage, "status", volume.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo.group import run_command, wait_until
+from demo.group import wait_until
 from tests.system.backup_group import MIB, BackedUpVolume
 from tests.system.sampling import sampled
 
@@ -65,10 +65,10 @@ def test_it_begins_anew_when_log_or_image_are_not_those_any_more(volume: BackedU
     if way == "reset at the archive":
         group.walbc(group.archive, "reset-vol", volume.name)
     elif way == "log cleared":
-        run_command("wdevc", "reset-wal", group.socket_dir / f"{volume.device}.ctl")
+        group.wdevc("reset-wal", group.control_socket(volume.device))
     else:
         group.walbc(group.storage, "start", volume.name, "standby")
-        run_command("wdevc", "force-checkpoint", group.socket_dir / f"{volume.device}.ctl")
+        group.wdevc("force-checkpoint", group.control_socket(volume.device))
         wait_until(lambda: "usage_pb:0\t" in usage(volume), 20, "the standby has given its log free")
         group.walbc(group.storage, "stop", volume.name, "--wait")
     assert sent_bytes(volume) >= volume.size_bytes

@@ -6,12 +6,14 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
 from demo.group import HOST, wait_until
 from tests.system.backup_group import MIB, BackedUpVolume, RelayedGroup
 from tests.system.sampling import sampled
+from tests.system.writer import Writer
 
 KINDS = ("storage", "proxy", "archive")
 SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT")
@@ -115,6 +117,30 @@ def test_a_second_request_escalates(own_group: RelayedGroup, kind: str, second: 
     assert backup.wait(END_SEC) == 1
     own_group.restart(server)
     check_usable_again(volume)
+
+
+@pytest.mark.long
+def test_a_signal_while_many_volumes_are_shipped_loses_nothing(own_group: RelayedGroup) -> None:
+    volumes = [own_group.volume(seed=200 + number, size_bytes=MIB, log_bytes=128 * MIB) for number in range(16)]
+    for volume in volumes:
+        volume.back_up()
+    with ExitStack() as stack:
+        writers = [stack.enter_context(Writer(volume)) for volume in volumes]
+        for kind in KINDS:
+            for writer in writers:
+                writer.wait_progress()
+            server = getattr(own_group, kind)
+            server.popen.send_signal(signal.SIGTERM)
+            assert server.popen.wait(END_SEC) == 0
+            own_group.restart(server)
+            for writer in writers:
+                writer.wait_progress()
+        for writer, volume in zip(writers, volumes, strict=True):
+            with writer.paused():
+                volume.snapshot()
+    for volume in volumes:
+        volume.snapshot()
+        volume.check_snapshots()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,8 +17,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES_ROOT = Path("/usr/lib/uml/modules")
 MODULES = (
-    *("ipv6", "loop", "nbd", "dm-mod", "dm-snapshot", "dm-thin-pool", "dm-flakey", "dm-log-writes"),
-    *("ext4", "xfs", "btrfs"),
+    "ipv6",
+    "loop",
+    "nbd",
+    "dm-mod",
+    "dm-snapshot",
+    "dm-thin-pool",
+    "dm-flakey",
+    "dm-log-writes",
+    "raid1",
+    "ext4",
 )
 IN_UML = "WALB_IN_UML"
 MEMORY = "1G"
@@ -32,7 +40,7 @@ mount -t sysfs sys /sys
 mount -t tmpfs tmp /run
 mkdir -p /run/scratch /run/lock/lvm /run/lvm
 ip link set lo up
-for module in {modules}; do modprobe -q -d {folder}/tree $module; done
+modprobe -q -a -d {folder}/tree {modules}
 cat > /run/lvm/lvm.conf <<'END'
 activation {{ udev_sync=0 udev_rules=0 verify_udev_operations=0 monitoring=0 }}
 activation {{ reserved_memory=0 reserved_stack=0 process_priority=0 }}
@@ -41,7 +49,7 @@ devices {{ obtain_device_list_from_udev=0 external_device_info_source="none" }}
 global {{ use_lvmpolld=0 }}
 backup {{ backup=0 archive=0 }}
 END
-export DM_DISABLE_UDEV=1 LVM_SUPPRESS_FD_WARNINGS=1 LVM_SYSTEM_DIR=/run/lvm
+export DM_DISABLE_UDEV=1 MDADM_NO_UDEV=1 LVM_SUPPRESS_FD_WARNINGS=1 LVM_SYSTEM_DIR=/run/lvm
 export HOME=/run/scratch TMPDIR=/run/scratch PYTHONDONTWRITEBYTECODE=1 {environment}
 cd {root}
 {command} >{folder}/output 2>&1 </dev/null
@@ -142,14 +150,17 @@ def _kill_group(leader: int) -> None:
         pass  # everything has ended
 
 
-def pytest_command(tests: Path, folder: Path, seed: object, markers: str) -> list[str]:
-    """Runs the tests of one file inside, their results as JUnit in folder/junit.xml."""
+def pytest_command(files: list[Path], folder: Path, seed: object, markers: str) -> list[str]:
+    """Runs the tests of some files inside, their results as JUnit in folder/junit.xml. What a test has left in its
+    temporary folder is memory in there: it goes at once."""
     options = [
         "-p",
         "no:cacheprovider",
+        "-o",
+        "tmp_path_retention_policy=none",
         f"--randomly-seed={seed}",
         f"--junitxml={folder}/junit.xml",
         "-ra",
         "--durations=12",
     ]
-    return [sys.executable, "-m", "pytest", *options, "--timeout=0", "-m", markers, str(tests)]
+    return [sys.executable, "-m", "pytest", *options, "--timeout=0", "-m", markers, *map(str, files)]

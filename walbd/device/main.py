@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from walbd.device.control import DEFAULT_SOCKET_DIR
 from walbd.model.error import WalbError
 from walbd.version import VERSION
-from walbd.world.command_line import HELP, Arguments, Option, OptionError, is_help_asked, parse_arguments
+from walbd.world.command_line import HELP, Arguments, Option, OptionError, is_help_asked, parse_arguments, report_misuse
 from walbd.world.journal import print_error
 from walbd.world.service_manager import ServiceManager
 
@@ -33,18 +33,15 @@ LIST = Option(
     "list", "FILE", "start, detached, every device of a file with these options on a line each", is_necessary=True
 )
 LIST_OPTIONS = (LIST, SOCKET_DIR, CHECK)
+EVERY_OPTION = (HELP, *DEVICE_OPTIONS, replace(LIST, is_necessary=False), CHECK)
+SYNOPSES = ("walb-device -n NAME -ldev PATH -ddev PATH [OPTIONS]", "walb-device -list FILE [-s DIR]")
 
 
 def help_text() -> str:
     """What -h prints."""
-    lines = [
-        f"walb device server version {VERSION}",
-        "",
-        "usage: walb-device -n NAME -ldev PATH -ddev PATH [options]",
-        "       walb-device -list FILE [-s DIR]",
-    ]
-    options = (HELP, *DEVICE_OPTIONS, replace(LIST, is_necessary=False), CHECK)
-    return "\n".join([*lines, *(option.help_line() for option in options)])
+    one, many = SYNOPSES
+    lines = [f"walb device server version {VERSION}", "", f"usage: {one}", f"       {many}"]
+    return "\n".join([*lines, *(option.help_line() for option in EVERY_OPTION)])
 
 
 def main() -> int:
@@ -57,8 +54,7 @@ def main() -> int:
     try:
         arguments = parse_arguments(words, LIST_OPTIONS if is_list else (*DEVICE_OPTIONS, CHECK))
     except OptionError as error:
-        print(f"OptionError:{error}")
-        print(help_text())
+        report_misuse(str(error), f"usage: {SYNOPSES[is_list]}")
         return 1
     try:
         return _start_list(arguments) if is_list else _serve(arguments)

@@ -16,7 +16,7 @@ from walbd.server.common_options import CommonSettings
 from walbd.server.daemon import Daemon
 from walbd.server.log import STDERR
 from walbd.server.volume import Volume
-from walbd.world.network import check_listen, listen_reason
+from walbd.world.network import check_listen, reason_of
 
 S = TypeVar("S", bound=CommonSettings)
 V = TypeVar("V", bound=Volume)
@@ -43,7 +43,7 @@ def unresolved(peers: Iterable[Address]) -> list[str]:
         try:
             socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            warnings.append(f"{peer} cannot be found: {listen_reason(error)}")
+            warnings.append(f"{peer} cannot be found: {reason_of(error)}")
     return warnings
 
 

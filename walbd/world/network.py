@@ -216,32 +216,37 @@ class Network:
     """The real network."""
 
     async def connect(self, host: str, port: int, timeout_sec: float) -> Stream:
-        """Connects over TCP. Raises PeerUnreachable naming the address."""
-        loop = asyncio.get_running_loop()
+        """Connects over TCP; a name is resolved anew each time. Raises PeerUnreachable naming the address."""
         where = f"{host}:{port}"
         try:
-            async with asyncio.timeout(timeout_sec or None):
-                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                for number, (family, kind, proto, _, address) in enumerate(infos, 1):
-                    sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, proto)
-                    sock.setblocking(False)
-                    try:
-                        await loop.sock_connect(sock, address)
-                    except OSError:
-                        sock.close()
-                        if number == len(infos):
-                            raise
-                    except BaseException:
-                        sock.close()
-                        raise
-                    else:
-                        return SocketStream(sock, where)
+            async with asyncio.timeout(timeout_sec or None) as limit:
+                return SocketStream(await self._connect_any(host, port, limit.when()), where)
         except TimeoutError as error:
             raise PeerUnreachable(f"no connection to {where} within {timeout_sec:g} s") from error
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = reason_of(error)
             raise PeerUnreachable(f"cannot connect to {where}: {reason}", "is the server running there?") from error
-        raise PeerUnreachable(f"cannot connect to {where}: no address")
+
+    async def _connect_any(self, host: str, port: int, end_sec: float | None) -> socket.socket:
+        """The first address that answers. None may use up the time of those after it."""
+        loop = asyncio.get_running_loop()
+        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        failure: OSError = OSError(errno.EADDRNOTAVAIL, "no address")
+        for n_left, (family, kind, proto, _, address) in zip(range(len(infos), 0, -1), infos, strict=True):
+            share = end_sec if end_sec is None else loop.time() + (end_sec - loop.time()) / n_left
+            sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, proto)
+            sock.setblocking(False)
+            try:
+                async with asyncio.timeout_at(share):
+                    await loop.sock_connect(sock, address)
+                return sock
+            except OSError as error:  # a TimeoutError too
+                sock.close()
+                failure = error
+            except BaseException:
+                sock.close()
+                raise
+        raise failure
 
     def listen(self, bind: str, port: int) -> SocketListener:
         """Listens on TCP; bind '' means all IPv4 and IPv6 addresses (one dual-stack socket), port 0 a free one.
@@ -277,9 +282,9 @@ def check_listen(bind: str, port: int, *, may_be_taken: bool = False) -> None:
 
 def _cannot_listen(bind: str, port: int, error: OSError) -> StorageFailure:
     hint = "is another server using the port? choose another with -p, another address with -bind"
-    return StorageFailure(f"cannot listen on {bind or '*'}:{port}: {listen_reason(error)}", hint)
+    return StorageFailure(f"cannot listen on {bind or '*'}:{port}: {reason_of(error)}", hint)
 
 
-def listen_reason(error: OSError) -> str:
-    """Why listening failed. Python's own text repeats the address; a name that does not resolve has no errno."""
+def reason_of(error: OSError) -> str:
+    """Why listening or connecting failed. Python's own text may repeat the address; an unknown name has no errno."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

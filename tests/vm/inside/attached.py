@@ -20,7 +20,8 @@ def wdevc(folder: Path, *words: str | Path) -> str:
     """What a command of wdevc prints, with the sockets in a folder. Run in this process: to start Python takes seconds
     in here."""
     command = COMMANDS[str(words[0])]
-    given = [*map(str, words[1:]), "-s", str(folder)]
+    where = ["-s", str(folder)] if any(option.name == "s" for option in command.options) else []
+    given = [*map(str, words[1:]), *where]
     arguments = parse_arguments(given, command.options, command.min_words, command.max_words)
     return "\n".join(asyncio.run(command.run(arguments)))
 

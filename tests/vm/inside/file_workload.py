@@ -12,16 +12,25 @@ MAX_FILE_BYTES = 200_000
 WAIT_SEC = 60.0
 
 
+def check_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Fails the test unless exactly these files with this content are there."""
+    assert sorted(os.listdir(folder)) == sorted(files)
+    for name, content in files.items():
+        assert (folder / name).read_bytes() == content, name
+
+
 class FileWorkload:
     """Use it as a context manager; leaving ends the thread."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, max_files: int = MAX_FILES) -> None:
         self.files: dict[str, bytes] = {}
         self.error: BaseException | None = None
         self._folder = folder
+        self._max_files = max_files
         self._random = random.Random(seed)
         self._steps = 0
         self._made_step = threading.Condition()
+        self._at_work = threading.Lock()
         self._is_ending = False
         self._thread = threading.Thread(target=self._run)
 
@@ -34,9 +43,11 @@ class FileWorkload:
 
     def check(self) -> None:
         """Fails the test unless exactly these files with this content are there."""
-        assert sorted(os.listdir(self._folder)) == sorted(self.files)
-        for name, content in self.files.items():
-            assert (self._folder / name).read_bytes() == content, name
+        check_files(self._folder, self.files)
+
+    def paused(self) -> threading.Lock:
+        """A context manager: meanwhile nothing is written, and `files` does not change."""
+        return self._at_work
 
     def __enter__(self) -> FileWorkload:
         self._thread.start()
@@ -49,7 +60,8 @@ class FileWorkload:
     def _run(self) -> None:
         try:
             while not self._is_ending:
-                self._step()
+                with self._at_work:
+                    self._step()
                 with self._made_step:
                     self._steps += 1
                     self._made_step.notify_all()
@@ -61,9 +73,9 @@ class FileWorkload:
     def _step(self) -> None:
         choice = self._random.random()
         if choice < 0.6 or not self.files:
-            self._write(f"file{self._random.randrange(MAX_FILES)}")
+            self._write(f"file{self._random.randrange(self._max_files)}")
         elif choice < 0.8:
-            old, new = self._random.choice(sorted(self.files)), f"file{self._random.randrange(MAX_FILES)}"
+            old, new = self._random.choice(sorted(self.files)), f"file{self._random.randrange(self._max_files)}"
             os.rename(self._folder / old, self._folder / new)
             self.files[new] = self.files.pop(old)
         else:

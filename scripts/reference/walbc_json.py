@@ -1,21 +1,21 @@
-"""The page docs/walbc-json.md, made from the tables: `python -m walbc.json_page > docs/walbc-json.md`."""
+"""The page of answers as JSON, made from the tables of walbc."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
 
+from scripts.reference import markdown
+from scripts.reference.markdown import block, code, see_also, table
 from walbc import status_shape
 from walbc.commands import COMMANDS
 from walbc.explanations import ANSWERS
 from walbc.shapes import SHAPES, Field, json_value
 from walbc.table import Command
 
-_INTRODUCTION = """\
-# Answers as JSON
-
-With `--json`, before or after the command, `walbc` prints one line of JSON instead of the lines of the answer. (This
-page is made from the program's tables.) An answer that cannot be read so is an error. Rules for readers:
+_DESCRIPTION = """
+With `--json`, before or after the command, [walbc](walbc.md) prints one line of JSON instead of the lines of the
+answer. An answer that cannot be read so is an error. Rules for readers:
 
 - Members a server says nothing about are left out; newer servers may have more members, which are texts.
 - A time is `YYYY-MM-DDThh:mm:ss` (UTC), `null` for never. Sizes are in the unit their name or meaning says.
@@ -23,8 +23,6 @@ page is made from the program's tables.) An answer that cannot be read so is an 
 """
 
 _STATUS = """
-## status
-
 | Member | Type | Meaning |
 |:--|:--|:--|
 | `kind` | text | storage, proxy or archive |
@@ -57,7 +55,14 @@ _PARTS = {
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([_INTRODUCTION, *_queries(), *_shapes(), _STATUS, *_status_parts(), ""])
+    sections = {
+        "Description": _DESCRIPTION,
+        "Queries": table(("Query", "Answer", "Example"), _queries()),
+        **dict(_shapes()),
+        "status": "\n\n".join([_STATUS.strip(), *_status_parts()]),
+        "See also": see_also("walbc"),
+    }
+    return markdown.page("walbc-json(5): answers of walbc as JSON", sections)
 
 
 def queries() -> Iterator[tuple[str, Command]]:
@@ -68,36 +73,28 @@ def queries() -> Iterator[tuple[str, Command]]:
                 yield f"{name} {row.name}" if command.forms else name, row
 
 
-def _queries() -> Iterator[str]:
-    yield from ("| Query | Answer | Example |", "|:--|:--|:--|")
+def _queries() -> Iterator[tuple[str, str, str]]:
     for name, row in queries():
         shape = SHAPES[row.shape]
-        described = f"[{shape.value}](#{row.shape})" if shape.fields or row.shape == "status" else shape.value
+        is_described = shape.fields or row.shape == "status"
+        described = f"[{shape.value}](#{row.shape})" if is_described else shape.value
         value = json.dumps(json_value(row.shape, ANSWERS[row.name]), ensure_ascii=False)
-        example = "" if shape.fields or row.shape == "status" else f"`{value}`".replace("|", "\\|")
-        yield f"| `{name}` | {described} | {example} |"
+        yield code(name), described, "" if is_described else code(value)
 
 
-def _shapes() -> Iterator[str]:
+def _shapes() -> Iterator[tuple[str, str]]:
     for name, shape in SHAPES.items():
         row = next((row for _, row in queries() if row.shape == name), None)
         if shape.fields and row:
-            value = json_value(name, ANSWERS[row.name])
-            yield from (f"\n## {name}\n", f"{shape.value.capitalize()}; its members:\n", *_members(shape.fields))
-            yield f"\n    {json.dumps(value, ensure_ascii=False)}"
+            value = json.dumps(json_value(name, ANSWERS[row.name]), ensure_ascii=False)
+            yield name, f"{shape.value.capitalize()}; its members:\n\n{_members(shape.fields)}\n\n{block(value)}"
 
 
 def _status_parts() -> Iterator[str]:
     for title, fields in _PARTS.items():
-        yield from (f"\n### {title}\n", *_members(fields))
+        yield from (f"### {title}", _members(fields))
 
 
-def _members(fields: Iterable[Field]) -> Iterator[str]:
-    yield from ("| Member | Type | Meaning |", "|:--|:--|:--|")
-    yield from (
-        f"| `{field.name}` | {field.type.name} | {field.meaning.replace('|', chr(92) + '|')} |" for field in fields
-    )
-
-
-if __name__ == "__main__":
-    print(page(), end="")
+def _members(fields: Iterable[Field]) -> str:
+    rows = ((code(field.name), field.type.name, field.meaning) for field in fields)
+    return table(("Member", "Type", "Meaning"), rows)
