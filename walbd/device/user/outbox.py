@@ -88,8 +88,14 @@ class Outbox:
         self.in_flight -= n_requests
         if self._transport is None:
             return
+        loop = asyncio.get_running_loop()
+        if not self.in_flight and not self._replies and not self._is_streaming:
+            # Nothing else is about to come that could go with it.
+            self.send_now(answer)
+            loop.call_soon(self._on_sent)
+            return
         if not self._replies:
-            asyncio.get_running_loop().call_soon(self._send_replies)
+            loop.call_soon(self._send_replies)
         self._replies.append(answer)
         size_bytes = len(answer) + ANSWER_OVERHEAD_BYTES
         self._queued_bytes += size_bytes
@@ -100,7 +106,7 @@ class Outbox:
         """False in the middle of an answer, and when there is nobody."""
         return self._transport is not None and not self._is_streaming
 
-    def send_now(self, answers: memoryview) -> bool:
+    def send_now(self, answers: bytes | bytearray | memoryview) -> bool:
         """Sends answers to requests that were never in flight; returns whether their memory is free again."""
         assert self._transport is not None
         self._transport.write(answers)
