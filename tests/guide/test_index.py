@@ -43,3 +43,11 @@ def test_every_link_leads_somewhere() -> None:
             target = (GUIDE / file) if file else path
             assert target.is_file(), f"{path.name}: {file}"
             assert not anchor or anchor in anchors(target.read_text()), f"{path.name}: {file}#{anchor}"
+
+
+def test_every_page_says_when_it_is_needed_and_how_to_see_that_it_worked() -> None:
+    for path in PAGES:
+        if path.name != INDEX:
+            text = path.read_text()
+            assert re.search(r"^When: ", text, re.MULTILINE), path.name
+            assert re.search(r"^## See that it (worked|works|is right)$", text, re.MULTILINE), path.name
