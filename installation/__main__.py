@@ -16,7 +16,7 @@ from installation.place import Place
 
 SOURCE = Path(__file__).resolve().parent.parent
 NEXT = """\
-installed below {prefix}. Next (share/doc/walb/installing.md):
+installed below {prefix}. Next (share/doc/walb/docs/installing.md):
   sudo cp {prefix}/share/doc/walb/examples/walb-archive /etc/default/ && sudo vi /etc/default/walb-archive
   sudo systemctl daemon-reload && sudo systemctl enable --now walb-archive"""
 

@@ -32,6 +32,8 @@ def finish_environment(folder: Path, final: Path) -> None:
         if not path.name.startswith("python"):
             path.unlink()  # scripts for activation, and commands: ours lie in PREFIX/bin
     shutil.rmtree(folder / "include", ignore_errors=True)
+    for path in folder.glob("lib/python*/site-packages/walb-*.dist-info/direct_url.json"):
+        path.unlink()  # names the temporary folder of the build
     config = folder / "pyvenv.cfg"
     lines = [line for line in config.read_text().splitlines() if not line.startswith("command")]
     config.write_text("\n".join(lines) + "\n")

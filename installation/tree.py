@@ -45,7 +45,7 @@ def installed_files(place: Place, source: Path, environment: Path) -> Iterator[I
         for path in sorted((HERE / folder).iterdir()):
             yield InstalledFile(target / path.name, _with_prefix(path.read_text(), place).encode())
     for path in sorted((source / "docs").rglob("*.md")):
-        yield InstalledFile(DOCUMENTS / path.relative_to(source / "docs"), path.read_bytes())
+        yield InstalledFile(DOCUMENTS / path.relative_to(source), path.read_bytes())
     for name in ("README.md", "LICENSE"):
         yield InstalledFile(DOCUMENTS / name, (source / name).read_bytes())
     for path in sorted((source / "docs" / "man").glob("*.[157]")):

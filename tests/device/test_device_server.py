@@ -63,6 +63,14 @@ def test_reads_see_every_write_while_the_ring_wraps_many_times(tmp_path: Path, p
     assert pair.ddev.read_bytes() == oracle.image
 
 
+def test_a_terminal_that_closes_takes_no_device_away(tmp_path: Path) -> None:
+    with Server(Pair(tmp_path)).wait_ready() as server, server.client() as client:
+        server.process.send_signal(signal.SIGHUP)
+        client.write(0, b"x" * 512)
+        assert client.read(0, 512) == b"x" * 512
+        assert server.stop() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_stops_cleanly_and_nothing_is_left_to_redo(tmp_path: Path, number: int) -> None:
     pair = Pair(tmp_path)

@@ -61,7 +61,7 @@ def test_completions_documents_and_examples_lie_where_they_are_looked_for(prefix
         ("share/bash-completion/completions/walbc", "complete -o default -F _walbc walbc"),
         ("share/zsh/site-functions/_walbc", "#compdef walbc"),
         ("share/fish/vendor_completions.d/walbc.fish", "complete -c walbc"),
-        ("share/doc/walb/installing.md", "# Installing"),
+        ("share/doc/walb/docs/installing.md", "# Installing"),
         ("share/doc/walb/README.md", "# WalB"),
         ("share/doc/walb/examples/policy.yaml", f"walbc_path: {prefix}/bin/walbc"),
     ):
@@ -97,6 +97,13 @@ def test_units_are_right_in_the_eyes_of_systemd(prefix: Path, tmp_path: Path) ->
     )
     done = subprocess.run([ANALYZE, "verify", "--man=no", broken], capture_output=True, text=True, check=False)
     assert "walb-prxy is not executable" in done.stderr and "Failed to parse kill mode" in done.stderr
+
+
+def test_each_unit_names_pages_that_are_installed(prefix: Path) -> None:
+    for path in (prefix / UNITS).iterdir():
+        name, section, page = re.findall(r"^Documentation=man:(\S+)\((\d)\) file:(\S+)$", path.read_text(), re.M)[0]
+        assert (prefix / f"share/man/man{section}/{name}.{section}").exists()
+        assert Path(page).exists()
 
 
 @pytest.mark.parametrize("kind", ["storage", "proxy", "archive", "worker", "device@"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -11,21 +12,27 @@ from tests.storage.fake_device import FakeDevice
 from tests.storage.storage_testing import Group, blocks, volume_of
 from walbd.model.error import BadState
 from walbd.net.connection import Connection
+from walbd.net.frame import FrameType, encode
 
 
 class SilentProxy(FakeProxy):
-    """Takes connections and, while `is_hanging`, does not answer requests."""
+    """Takes connections and, while `is_hanging`, does not answer requests; while `is_damaging`, its answers arrive
+    damaged."""
 
     def __init__(self) -> None:
         super().__init__("p9")
         self.gate = Gate()
-        self.is_hanging = False
+        self.is_hanging = self.is_damaging = False
         self.attempts = 0
 
     async def _receive(self, connection: Connection) -> None:
         self.attempts += 1
         if self.is_hanging:
             await self.gate()
+        if self.is_damaging:
+            answer = encode(FrameType.ACCEPT)
+            await connection.write(answer[:-1] + bytes([answer[-1] ^ 1]))
+            return
         await super()._receive(connection)
 
 
@@ -38,14 +45,16 @@ async def preferred() -> AsyncIterator[SilentProxy]:
     await proxy.stop()
 
 
-@pytest.fixture(autouse=True)
-def quick_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def impatient() -> Iterator[None]:
     """Waiting three real seconds for a proxy that hangs shows no more than waiting for a tenth of one."""
-    monkeypatch.setattr("walbd.storage.sending.ASK_SEC", 0.1)
-    monkeypatch.setattr("walbd.server.peer_check.CHECK_TIMEOUT_SEC", 0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("walbd.storage.sending.ASK_SEC", 0.1)
+        patch.setattr("walbd.server.peer_check.CHECK_TIMEOUT_SEC", 0.1)
+        yield
 
 
-@pytest.mark.parametrize("way", ["dies", "hangs", "refuses"])
+@pytest.mark.parametrize("way", ["dies", "hangs", "refuses", "answers are damaged"])
 async def test_the_next_proxy_takes_over_and_the_preferred_one_is_used_again(
     group: Group, preferred: SilentProxy, way: str
 ) -> None:
@@ -56,14 +65,17 @@ async def test_the_next_proxy_takes_over_and_the_preferred_one_is_used_again(
             await preferred.stop()
         elif way == "hangs":
             preferred.is_hanging = True
+        elif way == "answers are damaged":
+            preferred.is_damaging = True
         else:
             preferred.refusal = BadState("bad state:v0:Stopped")
-        group.device.write(0, blocks(1))
-        await group.wait_sent(storage)
+        with impatient() if way == "hangs" else nullcontext():
+            group.device.write(0, blocks(1))
+            await group.wait_sent(storage)
         assert blocks(1) in group.proxy.received[-1].data
         if way == "dies":
             await preferred.start()
-        preferred.is_hanging, preferred.refusal = False, None
+        preferred.is_hanging, preferred.is_damaging, preferred.refusal = False, False, None
         preferred.gate.opened.set()
         await until(lambda: storage.daemon.context.proxies.proxies[0].is_available)
         count = len(group.proxy.received)

@@ -15,7 +15,8 @@ async def seconds_for(world: FakeWorld, rate: ScanRate, chunks: int) -> float:
 
     async def scan() -> None:
         for _ in range(chunks):
-            await rate.pace(MIB)
+            if pause := rate.pace(MIB):
+                await pause
 
     task = asyncio.ensure_future(scan())
     begin = world.monotonic()
@@ -49,7 +50,7 @@ async def test_a_cancelled_scan_does_not_wait() -> None:
 
 async def test_lifting_the_limit_takes_effect_at_once() -> None:
     world, limit = FakeWorld(), ScanLimit(1)
-    task = asyncio.ensure_future(ScanRate(world, lambda: limit.bytes_per_sec, lambda: False).pace(MIB))
+    task = asyncio.ensure_future(seconds_for(world, ScanRate(world, lambda: limit.bytes_per_sec, lambda: False), 1))
     await world.advance(5)
     assert not task.done()
     limit.bytes_per_sec = 0

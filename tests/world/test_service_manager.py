@@ -95,7 +95,7 @@ def test_nobody_is_told_without_a_socket_and_a_dead_manager_ends_nothing(tmp_pat
 @pytest.mark.parametrize(
     ("usec", "pid", "beat_sec"),
     [
-        ("2000000", str(os.getpid()), 1),
+        pytest.param("2000000", str(os.getpid()), 1, id="this process"),
         ("2000000", None, 1),
         ("2000000", "1", 30),
         ("soon", None, 30),

@@ -24,7 +24,7 @@ from walbd.net.connection import Connection
 from walbd.net.data_buffer import DataBuffer, first_page
 from walbd.net.frame import Frame, FrameType
 from walbd.net.image_chunk import ReadAt
-from walbd.net.stream import Hooks, Read, acknowledged, receive_data, send_data
+from walbd.net.stream import Hooks, Pause, Read, acknowledged, receive_data, send_data
 from walbd.wdiff.bulks import bulks_room, pack_bulks
 from walbd.wdiff.hashes import DIGEST_BYTES, blake3_128
 
@@ -110,9 +110,15 @@ class _Hashes:
     def _violated(self, what: str) -> NoReturn:
         raise ProtocolViolation(f"{self._connection}: {what}")
 
-    async def ready(self, number: int) -> None:
-        """Returns when the hashes of a unit are there, or there is no such unit."""
-        while number not in self._units and number < self._shape.n_units:
+    def ready(self, number: int) -> Pause:
+        """Ends when the hashes of a unit are there, or there is no such unit."""
+        return None if self._has(number) else self._wait_for(number)
+
+    def _has(self, number: int) -> bool:
+        return number in self._units or number >= self._shape.n_units
+
+    async def _wait_for(self, number: int) -> None:
+        while not self._has(number):
             if self._is_ended:
                 raise PeerUnreachable(f"{self._connection} sends no more hashes")
             self._changed.clear()
@@ -234,10 +240,16 @@ async def receive_differences(
         moved.set()
         hooks.progress(done)
 
-    async def keep_window(_: int) -> None:
-        while differences.hashed_bytes - differences.compared_bytes > WINDOW_UNITS * shape.unit_bytes:
+    def is_full() -> bool:
+        return differences.hashed_bytes - differences.compared_bytes > WINDOW_UNITS * shape.unit_bytes
+
+    async def wait_for_room() -> None:
+        while is_full():
             moved.clear()
             await moved.wait()
+
+    def keep_window(_: int) -> Pause:
+        return wait_for_room() if is_full() else None
 
     def fill(buffer: DataBuffer, _: int) -> int:
         return _fill_hashes(buffer, differences, shape, key, read)

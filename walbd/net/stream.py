@@ -29,8 +29,10 @@ REASON_SEC = 1.0
 # Fills a buffer (in a thread) with the chunk of that number, counted from 0; returns the amount of work in it, 0 when
 # there is nothing more. A chunk with an empty payload is not sent.
 Fill = Callable[[DataBuffer, int], int]
-# Returns when what the chunk of that number needs is there.
-Ready = Callable[[int], Awaitable[None]]
+# Something to wait for; None when there is nothing, which costs no task.
+Pause = Awaitable[None] | None
+# Ends when what the chunk of that number needs is there.
+Ready = Callable[[int], Pause]
 # Puts the next bytes of a stream into memory (in a thread) and returns how many, 0 at the end.
 Read = Callable[[memoryview], int]
 # Takes the payload of the next frame (in a thread) and returns the amount of work in it.
@@ -45,14 +47,18 @@ def _never() -> bool:
     return False
 
 
+def _no_pause(_: int) -> Pause:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """How a stream is watched and steered. progress(bytes so far); cancelled(): true ends the work at the next chunk
-    with Cancelled; pace(bytes of the last chunk) delays the sender."""
+    with Cancelled; pace(bytes of the last chunk) tells what the sender waits for."""
 
     progress: Callable[[int], None] = _ignore
     cancelled: Callable[[], bool] = _never
-    pace: Callable[[int], Awaitable[None]] | None = None
+    pace: Callable[[int], Pause] = _no_pause
 
     def check(self, connection: Connection) -> None:
         """Raises Cancelled when the work is not wanted any more."""
@@ -111,15 +117,15 @@ async def send_data(
     fill: Fill,
     buffers: list[DataBuffer],
     hooks: Hooks,
-    ready: Ready | None = None,
+    ready: Ready = _no_pause,
 ) -> None:
     """Sends DATA frames until `fill` has nothing more. While one buffer is being sent all the others are being filled;
-    they are sent in the order of their numbers. `ready` is awaited before each is filled."""
+    they are sent in the order of their numbers. What `ready` tells is awaited before each is filled."""
     numbers = count()
 
     async def prepare(buffer: DataBuffer, number: int) -> tuple[DataBuffer, int]:
-        if ready:
-            await ready(number)
+        if pause := ready(number):
+            await pause
         return await run_to_end(connection.world, _fill_and_seal, fill, buffer, number)
 
     def start(buffer: DataBuffer) -> asyncio.Task[tuple[DataBuffer, int]]:
@@ -142,8 +148,8 @@ async def send_data(
             spare = buffer
             total += amount
             hooks.progress(total)
-            if hooks.pace:
-                await ack.unless_done(hooks.pace(amount))
+            if pause := hooks.pace(amount):
+                await ack.unless_done(pause)
     finally:
         for task in ahead:
             task.cancel()

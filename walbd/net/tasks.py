@@ -19,8 +19,7 @@ T = TypeVar("T")
 async def ended(task: asyncio.Future[T]) -> T:
     """The result of a task that works in a thread. Unlike `await task`, cancelling the waiter leaves the task alone:
     `wait_ended` comes next."""
-    await asyncio.wait([task])
-    return task.result()
+    return await asyncio.shield(task)
 
 
 async def run_to_end(world: World, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from walbd.world.world import World
@@ -29,8 +29,14 @@ class ScanRate:
         self._allowance_bytes = 0.0
         self._last_sec = world.monotonic()
 
-    async def pace(self, count_bytes: int) -> None:
-        """Returns when the next chunk may be sent after one of count_bytes."""
+    def pace(self, count_bytes: int) -> Awaitable[None] | None:
+        """Ends when the next chunk may be sent after one of count_bytes; None when there is no limit."""
+        if self._limit():
+            return self._wait(count_bytes)
+        self._begin_anew()
+        return None
+
+    async def _wait(self, count_bytes: int) -> None:
         self._allowance_bytes -= count_bytes
         while self._limit() and not self._is_cancelled():
             now = self._world.monotonic()
@@ -41,5 +47,8 @@ class ScanRate:
                 return
             wanted_sec = -self._allowance_bytes / self._limit()
             await self._world.sleep(min(max(wanted_sec, SHORTEST_STEP_SEC), LONGEST_STEP_SEC))
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._allowance_bytes = 0.0
         self._last_sec = self._world.monotonic()

@@ -216,7 +216,14 @@ async def _ask(context: Context, proxy: Proxy, request: WlogRequest) -> Connecti
             connection.close()
         if isinstance(error, TimeoutError):
             raise PeerUnreachable(f"proxy {proxy.address} did not answer within {ASK_SEC:g} s") from error
+        if isinstance(error, Corrupted):
+            raise _damaged_answer(error) from error
         raise
+
+
+def _damaged_answer(error: Corrupted) -> PeerUnreachable:
+    """What a proxy sends arrives damaged: another proxy may be reached undamaged."""
+    return PeerUnreachable(error.message, error.hint)
 
 
 async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource, transfer: Transfer) -> int:
@@ -228,10 +235,11 @@ async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource
 
     try:
         await sender.send_log(read, end, Hooks(cancelled=volume.is_send_cancelled))
-    except Corrupted:
-        if source.bad_header is not None:
-            path = volume.folder.path / f"logpackheader-{source.end_lsid}"
-            await volume.runtime.world.run(volume.folder.files.save, path, source.bad_header)
+    except Corrupted as error:
+        if source.bad_header is None:
+            raise _damaged_answer(error) from error
+        path = volume.folder.path / f"logpackheader-{source.end_lsid}"
+        await volume.runtime.world.run(volume.folder.files.save, path, source.bad_header)
         raise
     return source.end_lsid
 

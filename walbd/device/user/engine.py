@@ -199,9 +199,10 @@ class Engine:
     ) -> None:
         self._log_busy = False
         if self.failure or isinstance(result, BaseException):
-            self._refuse(writes)
+            # The reason first: who is refused is told it.
             if isinstance(result, BaseException):
                 self.fail(result)
+            self._refuse(writes)
             self._progress.wake()
             return
         count, next_lsid = result

@@ -84,6 +84,8 @@ class DeviceServer:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._stopping.set)
+        # A terminal that closes takes no block device away.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         become_io_flusher()
         keep_freed_memory()
         options = self._options
