@@ -4,6 +4,7 @@ Working set 1 GiB, written before, no holes. Each run's rate counts the flush at
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -17,13 +18,22 @@ from pathlib import Path
 
 from bench.content import write_random
 from bench.harness import Figure, absolute, median_pair, ratio, timed
+from bench.synced_writer import synced_writes
 from demo.group import BIN, run_command, wait_until
+from walbd.device.control import CONTROL_SUFFIX
 from walbd.device.nbd_client import NbdClient
+from walbd.device.user_device import UserDevice
+from walbd.model.limits import LB_BYTES
+from walbd.wlog.format_ldev import format_ldev
 
 SIZE_BYTES = 1 << 30
+# The reserved bytes and the super sector behind them.
+HEAD_BYTES = 8 << 10
 RUN_SEC = 20
 START_SEC = 120.0
 MEMORY_GOAL_MIB = 96
+N_IDLE = 100
+IDLE_BYTES = 1 << 20
 NAME = "w0"
 # libnbd's module is installed for the system's Python only.
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -107,13 +117,14 @@ def load(*options: str) -> Callable[[Path], float]:
     return lambda socket: fio(socket, *options)
 
 
+SEQUENTIAL_WRITE = load("--rw=write", "--bs=1m", "--iodepth=8")
 RANDOM_WRITE = load("--rw=randwrite", "--bs=4k", "--iodepth=32")
 LOADS: dict[str, tuple[Callable[[Path], float], float]] = {
     "4 KiB random write, 32 in flight": (RANDOM_WRITE, 0.9),
     "4 KiB write, 1 in flight": (load("--rw=randwrite", "--bs=4k", "--iodepth=1"), 0.6),
     "4 KiB FUA, 1 in flight": (lambda socket: fua_writes(socket, 1), 0.7),
     "4 KiB FUA, 32 in flight": (lambda socket: fua_writes(socket, 32), 1.5),
-    "1 MiB sequential write, 8 in flight": (load("--rw=write", "--bs=1m", "--iodepth=8"), 0.9),
+    "1 MiB sequential write, 8 in flight": (SEQUENTIAL_WRITE, 0.9),
     "4 KiB cached random read, 32 in flight": (load("--rw=randread", "--bs=4k", "--iodepth=32"), 1.3),
     "1 MiB sequential read": (load("--rw=read", "--bs=1m", "--iodepth=8"), 1.0),
 }
@@ -138,6 +149,19 @@ def compare(folder: Path, loads: dict[str, tuple[Callable[[Path], float], float]
     yield absolute(f"walb-device, {where}: most memory", MEMORY_GOAL_MIB, ours.memory_mib, "MiB")
 
 
+def compare_synced(folder: Path) -> Iterator[Figure]:
+    """nbdkit leaves all syncing to the end, which a walb device cannot: what its order of writing costs here."""
+    ours, log = Ours(folder), folder / "log"
+    write_random(log, SIZE_BYTES)
+
+    def on_ours() -> float:
+        with ours.running() as socket:
+            return 1e6 / SEQUENTIAL_WRITE(socket)
+
+    pair = median_pair(on_ours, lambda: 1e6 / synced_writes(log, folder / "plain", SIZE_BYTES, RUN_SEC))
+    yield ratio("1 MiB sequential write, disk: rate / a plain program in the same order", 0.9, *pair, "higher", "us")
+
+
 @contextlib.contextmanager
 def on_disk() -> Iterator[Path]:
     """A folder on the disk the project lies on."""
@@ -153,6 +177,7 @@ def device_on_disk(_: Path) -> Iterator[Figure]:
     """All loads on the disk."""
     with on_disk() as folder:
         yield from compare(folder, LOADS, "disk")
+        yield from compare_synced(folder)
 
 
 def device_on_tmpfs(folder: Path) -> Iterator[Figure]:
@@ -175,9 +200,12 @@ def fill_ring(ours: Ours) -> None:
     client.close()
 
 
-def redo_sec(ours: Ours, dirty: Path) -> float:
-    """From the start of a server on a copy of the dirty log until it serves."""
-    copy_sec(dirty, ours.ldev)
+def redo_sec(ours: Ours, head: bytes) -> float:
+    """From the start of a server on the dirty log until it serves. All that a redo changes of the log device is the
+    super sector, in its head."""
+    with open(ours.ldev, "r+b") as ldev:
+        ldev.write(head)
+        os.fsync(ldev.fileno())
     (ours.folder / f"{NAME}.ctl").unlink(missing_ok=True)
     processes = []
     elapsed = timed(lambda: processes.append(ours.start()))
@@ -201,12 +229,83 @@ def copy_sec(source: Path, target: Path) -> float:
 def redo(_: Path) -> Iterator[Figure]:
     """Redo of a dirty ring at start."""
     with on_disk() as folder:
-        ours, dirty = Ours(folder), folder / "dirty"
+        ours = Ours(folder)
         ours.format(2 * SIZE_BYTES + (256 << 20))
         fill_ring(ours)
-        ours.ldev.rename(dirty)
-        pair = median_pair(lambda: redo_sec(ours, dirty), lambda: copy_sec(ours.ddev, folder / "copy"))
+        with open(ours.ldev, "rb") as ldev:
+            head = ldev.read(HEAD_BYTES)
+        pair = median_pair(lambda: redo_sec(ours, head), lambda: copy_sec(ours.ddev, folder / "copy"))
         yield ratio("redo of 1 GiB of dirty log at start / cp of as much, both synced", 1.5, *pair)
 
 
-CASES = {"device-disk": device_on_disk, "device-tmpfs": device_on_tmpfs, "device-redo": redo}
+class IdleDevices:
+    """Many walb-devices of one list, on which nothing happens."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.pids: list[int] = []
+
+    def start(self) -> None:
+        """Formats and starts them."""
+        lines = []
+        for number in range(N_IDLE):
+            ldev, ddev = self._folder / f"l{number}", self._folder / f"d{number}"
+            for path in (ldev, ddev):
+                path.touch()
+                os.truncate(path, IDLE_BYTES)
+            with open(ldev, "r+b") as file:
+                format_ldev(file.fileno(), IDLE_BYTES // LB_BYTES, f"i{number}")
+            lines.append(f"-n i{number} -ldev {ldev} -ddev {ddev}\n")
+        devices = self._folder / "devices"
+        devices.write_text("".join(lines))
+        run_command("walb-device", "-list", devices, "-s", self._folder)
+        self.pids = asyncio.run(self._find())
+
+    async def _find(self) -> list[int]:
+        pids = []
+        for number in range(N_IDLE):
+            device = UserDevice(self._folder / f"i{number}{CONTROL_SUFFIX}")
+            pids.append(await device.server_pid())
+            await device.close()
+        return pids
+
+    def stop(self) -> None:
+        """Cleanly."""
+        for pid in self.pids:
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not list(self._folder.glob("*" + CONTROL_SUFFIX)), START_SEC, "the end of idle devices")
+
+    def memory_mib(self) -> float:
+        """Proportional set size of one."""
+        return sum(_proportional_kib(pid) for pid in self.pids) / 1024 / N_IDLE
+
+    def processor_sec(self) -> float:
+        """What all threads of all have used."""
+        return sum(
+            int(stat.read_text().split()[0]) / 1e9
+            for pid in self.pids
+            for stat in Path(f"/proc/{pid}/task").glob("*/schedstat")
+        )
+
+
+def _proportional_kib(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def idle(folder: Path) -> Iterator[Figure]:
+    """What many devices cost while nothing happens."""
+    devices = IdleDevices(folder)
+    try:
+        devices.start()
+        before, began = devices.processor_sec(), time.monotonic()
+        time.sleep(RUN_SEC)
+        used = (devices.processor_sec() - before) / (time.monotonic() - began) / N_IDLE
+        name = f"each of {N_IDLE} idle devices"
+        yield absolute(f"{name}: memory (PSS)", 15, devices.memory_mib(), "MiB")
+        yield absolute(f"{name}: processor time per second", 1, used * 1000, "ms")
+    finally:
+        devices.stop()
+
+
+CASES = {"device-disk": device_on_disk, "device-tmpfs": device_on_tmpfs, "device-redo": redo, "device-idle": idle}

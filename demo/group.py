@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 BIN = Path(sys.executable).parent
 HOST = "127.0.0.1"
@@ -68,12 +68,14 @@ class Process:
         Process.is_any_starting = True
         try:
             with open(self.log, "ab") as out:
-                # A session of its own: Ctrl-C reaches only us, and we stop the group in order.
-                self.popen = subprocess.Popen(
-                    self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-                )
+                self.popen = self.spawn(out)
         finally:
             Process.is_any_starting = False
+
+    def spawn(self, out: BinaryIO) -> subprocess.Popen[bytes]:
+        """Starts it, with its output in a file. In a session of its own: Ctrl-C reaches only us, and we stop the group
+        in order."""
+        return subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
 
     def is_running(self) -> bool:
         """True while the process lives."""
@@ -126,6 +128,8 @@ class Group:
     folder: Path
     socket_dir: Path
     options: dict[str, list[str]] = field(default_factory=dict)
+    process_type: ClassVar[type[Process]] = Process
+    server_type: ClassVar[type[Server]] = Server
 
     def __post_init__(self) -> None:
         self.archive_port, self.proxy_port, self.storage_port = free_port(), free_port(), free_port()
@@ -142,7 +146,7 @@ class Group:
     def _server(self, kind: str, node_id: str, port: int, more: list[str]) -> Server:
         command = [str(BIN / f"walb-{kind}"), "-b", str(self.folder / kind), "-p", str(port), "-bind", HOST]
         command += ["-id", node_id, "-l", str(self.folder / f"{node_id}.log"), *more, *self.options.get(kind, [])]
-        return Server(command, self.folder / f"{node_id}.out", port=port)
+        return self.server_type(command, self.folder / f"{node_id}.out", port=port)
 
     def start(self) -> None:
         """Starts the three servers at once (their order is free) and waits until they serve."""
@@ -165,7 +169,7 @@ class Group:
         """Starts the device server of a device made before."""
         files = ["-ldev", str(self.folder / f"{name}.ldev"), "-ddev", str(self.folder / f"{name}.ddev")]
         command = [str(BIN / "walb-device"), "-n", name, *files, "-s", str(self.socket_dir)]
-        device = Process(command, self.folder / f"{name}.out")
+        device = self.process_type(command, self.folder / f"{name}.out")
         self.devices[name] = device
         device.start()
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 from tests.wdiff.wdiff_oracle import DISCARD, NORMAL, ZERO, Io, normalised  # noqa: E402
 from tests.wdiff.wdiff_testing import convert, make_log, merge, receive, to_write, write_sorted  # noqa: E402
 from walbd._core import ffi, lib  # noqa: E402
+from walbd.device import nbd_protocol as nbd  # noqa: E402
 from walbd.storage.queue_file import encode_queue  # noqa: E402
 from walbd.wlog.log_file import LogFileHeader, LogFileWriter  # noqa: E402
 from walbd.wlog.super_sector import SuperSector  # noqa: E402
@@ -107,6 +108,18 @@ def write_lists() -> Iterator[bytes]:
         yield rnd.randbytes(16 + 8 * (3 + 15 * number))
 
 
+def nbd_requests() -> Iterator[bytes]:
+    """The device's size (2), reply form, longest record, then what a client sends, as fuzz_nbd_requests reads them."""
+    payload = TEXT[:1024]
+    write, fua, read = ((nbd.CMD_WRITE, 0), (nbd.CMD_WRITE, nbd.CMD_FLAG_FUA), (nbd.CMD_READ, 0))
+    for kinds in ((write, write, fua), (read, read), (fua, read, write)):
+        sent = b""
+        for number, (command, flags) in enumerate(kinds):
+            sent += nbd.REQUEST.pack(nbd.REQUEST_MAGIC, flags, command, number, 4096 * number, len(payload))
+            sent += payload if command == nbd.CMD_WRITE else b""
+        yield bytes([1, 20, 1, 7]) + sent
+
+
 def corpus(folder: Path) -> dict[str, list[bytes]]:
     """The inputs by driver."""
     logs = list(log_files())
@@ -114,6 +127,7 @@ def corpus(folder: Path) -> dict[str, list[bytes]]:
         "checksum": [TEXT[:101], NOISE[:512]],
         "hash": [TEXT[:1001], NOISE[:520]],
         "log_pack": list(log_packs()),
+        "nbd_requests": list(nbd_requests()),
         "queue_file": list(queue_files()),
         "snappy": list(snappy_blocks()),
         "super_sector": list(supers()),

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv ready: checks what must be installed, then the C core and the Python dependencies.
-# Usage: prepare.sh run|test   (test adds what only the tests and checks need)
+# Usage: prepare.sh run|test|tools   (test adds what only the tests and checks need; tools only checks what is installed)
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,19 +19,22 @@ check_version() {
 }
 
 missing() {
-    for command in git make gcc; do
+    commands="make gcc"
+    [ "$1" = tools ] || commands="git $commands"
+    for command in $commands; do
         command -v "$command" >/dev/null || echo "$command"
     done
     command -v "$PYTHON" >/dev/null && "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo "$PACKAGED-venv"
     header='import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
     command -v "$PYTHON" >/dev/null && "$PYTHON" -c "$header" || echo "$PACKAGED-dev"
+    [ "$1" != tools ] || return 0
     for command in mke2fs debugfs e2fsck; do
         command -v "$command" >/dev/null || { echo e2fsprogs; break; }
     done
 }
 
 check_version
-lacking=$(missing | tr '\n' ' ')
+lacking=$(missing "$1" | tr '\n' ' ')
 if [ -n "$lacking" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing: $lacking"
@@ -45,6 +48,7 @@ if [ -n "$lacking" ]; then
     fi
 fi
 check_version
+[ "$1" != tools ] || exit 0
 
 # A half-made, moved or outdated environment is made again.
 .venv/bin/pip --version >/dev/null 2>&1 || { rm -rf .venv; "$PYTHON" -m venv .venv; }
@@ -53,6 +57,6 @@ check_version
 case $1 in
     run) what=. ;;
     test) what='.[test]' ;;
-    *) echo "usage: prepare.sh run|test" >&2; exit 2 ;;
+    *) echo "usage: prepare.sh run|test|tools" >&2; exit 2 ;;
 esac
 .venv/bin/pip install --quiet --disable-pip-version-check --editable "$what"

@@ -20,7 +20,13 @@ def error_text(error: WalbError) -> str:
 
 
 def log_line(level: str, text: str) -> str:
-    """`YYYY-MM-DD hh:mm:ss.mmm LEVEL walbc TEXT`, UTC (walbc.md section 3)."""
+    """`YYYY-MM-DD hh:mm:ss.mmm LEVEL walbc TEXT`, UTC (walbc.md section 3); for stderr, as the journal wants it where
+    that goes there."""
+    if "JOURNAL_STREAM" in os.environ and sys.stderr is not None:
+        from walbd.world.journal import is_journal, journal_line
+
+        if is_journal(sys.stderr):
+            return journal_line(level, f"walbc {text}\n")
     now = time.time()
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
     return f"{stamp}.{int(now * 1000) % 1000:03} {level} walbc {text}\n"

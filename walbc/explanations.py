@@ -69,6 +69,12 @@ COMMANDS = {
         "force ends it, empty waits until all diffs have reached the archives.",
         "walbc -s p0 stop vol0 empty --wait",
     ),
+    "archive-info": Explanation(
+        "What is changed needs the volume Clear or Stopped at the proxy, for delete Stopped: stop it before and start\n"
+        "it after. The first add makes it Stopped, deleting the last one makes it Clear; delete gives up the wdiffs\n"
+        "that wait for the archive. CMPR is snappy:0:1 and DELAY 0 s if left out.",
+        "walbc -s p0 archive-info add vol0 a1 backup2:10200",
+    ),
     "snapshot": Explanation(
         "Needs the state Target or Stopped. The snapshot is explicit: it survives merges at the archive.\n"
         "It can be restored as soon as get latest-snap of the archive has reached its gid.",
@@ -122,6 +128,10 @@ COMMANDS = {
         "must be as large as the image. SIZE limits what is read, PCT is the share of time the archive sleeps.",
         "walbc -s a0 virt-full-scan /backup/vol0.img vol0 9 --wait",
     ),
+    "get": Explanation(
+        "Prints values alone, one per line, for scripts; nothing for an empty list. Times are UTC, --- for never.",
+        "walbc -s a0 get restorable vol0 all",
+    ),
     "exec": Explanation(
         "Prints the lines the program writes to stdout. The server has to be started with -allow-exec.\n"
         "Options after PATH are the program's; one --- before PATH is dropped.",
@@ -166,7 +176,7 @@ COMMANDS = {
         "walbc completion bash",
     ),
 }
-"""By name of the command; get and archive-info explain themselves by their forms."""
+"""By name of the command."""
 
 _DIFFS = ("|2|-->|3| M- 2026-11-23T01:02:00 19879", "|3|-->|5| -- 2026-11-23T01:03:00 4177")
 _WORK = (

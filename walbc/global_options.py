@@ -20,6 +20,11 @@ class GlobalOption(NamedTuple):
     form: Callable[[str], object] = str
     is_required: bool = False
 
+    @property
+    def written(self) -> str:
+        """`-a HOST`."""
+        return f"-{self.name} {self.word}".rstrip()
+
 
 def _port(text: str) -> int:
     from walbd.model.limits import check_range

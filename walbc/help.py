@@ -33,8 +33,7 @@ def main_help() -> str:
             _PARAMETERS_LINE,
             _HELP_LINE,
             *(
-                f"  -{option.name} {option.word}".rstrip()
-                + f" : {option.explanation}{' (must)' if option.is_required else ''}"
+                f"  {option.written} : {option.explanation}{' (must)' if option.is_required else ''}"
                 for option in OPTIONS.values()
             ),
             *(f"  {switch} : {meaning}, where the command allows it" for switch, meaning in SWITCHES.items()),
@@ -45,7 +44,7 @@ def main_help() -> str:
 def command_help(command: Command, form: Command | None = None) -> str:
     """Help of one command, or of one form of it (`get state`)."""
     if command.forms and not form:
-        lines = _forms_help(command, command.forms)
+        lines = [*_forms_help(command, command.forms), *_details(command)]
     elif form:
         lines = [*_plain_help(f"{command.name} {form.name}", form), *_answer(form.name, form)]
     else:

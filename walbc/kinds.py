@@ -68,9 +68,9 @@ def _check_bulk(text: str) -> None:
 
     size_bytes = _size(text)
     if size_bytes < MIN_BULK_BYTES:
-        raise InvalidArgument(f"too small size:{MIN_BULK_BYTES}:{size_bytes}")
+        raise InvalidArgument(f"too small size:{MIN_BULK_BYTES}:{size_bytes}", "write a size from 512 to 4m")
     if size_bytes > MAX_BULK_BYTES:
-        raise InvalidArgument(f"too large size:{MAX_BULK_BYTES}:{size_bytes}")
+        raise InvalidArgument(f"too large size:{MAX_BULK_BYTES}:{size_bytes}", "write a size from 512 to 4m")
     check_bulk_bytes(size_bytes)
 
 

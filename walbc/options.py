@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from walbc.connection import Connection, resolve
 from walbc.global_options import DEFAULT_RETRIES, JSON, ONCE, WAIT
 from walbc.table import Command, OptionError, check_parameters, selected, usage
-from walbc.words import Words, check_strays, split
+from walbc.words import HELP, Words, check_strays, split
 from walbd.model.error import InvalidArgument
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     """The request of a command line. Raises Printout, OptionError, or InvalidArgument for a parameter, variable or file
     with a wrong content."""
     words = split(arguments)
-    if words.wants_help:
+    if words.wants_help and not words.strays:
         raise Printout(_help(words), 0)
     check_strays(words)
     command = words.command
@@ -76,7 +76,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         raise Printout(_help(words), 1)
     if "retry" in words.options and not command.retries:
         raise InvalidArgument(f"The command does not support -retry option:{command.name}", "only status and get do")
-    connection = resolve(words.options, environment, is_needed=command.needs_server)
+    try:
+        connection = resolve(words.options, environment, is_needed=command.needs_server)
+    except OptionError:
+        if command.passes_on and words.parameters == [HELP]:
+            raise Printout(_help(words), 0) from None  # no server whose program could want it
+        raise
     form = _checked_form(command, words)
     connection.check_kind(command, form)
     return Request(
@@ -96,8 +101,7 @@ def _help(words: Words) -> str:
 
     if words.command is None:
         return main_help()
-    forms = words.command.forms
-    form = forms.rows.get(words.parameters[0]) if forms and words.parameters else None
+    form = selected(words.command, words.parameters) if words.command.forms and words.parameters else None
     return command_help(words.command, form)
 
 

@@ -1,4 +1,4 @@
-"""The servers file: names for servers, in TOML (docs/walbc.md, "Named servers").
+"""The servers file: names for servers, in TOML (docs/reference/walb-servers.md).
 
 [servers.a0]
 host = "backup1"
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from walbc.global_options import MAX_PORT, MAX_TIMEOUT_SEC
-from walbc.suggest import suggestion
 from walbd.model.error import InvalidArgument, NotFound
+from walbd.model.suggest import suggestion
 from walbd.world.files import Files
 
 FILE_VARIABLE = "WALBC_CONFIG"
@@ -69,7 +69,7 @@ def load_servers(environment: Mapping[str, str]) -> dict[str, Server]:
     file, line, key and what was expected."""
     path = servers_file(environment)
     if not path.exists():
-        raise NotFound(f"no servers file:{path}", f"write one (docs/walbc.md), or name it in {FILE_VARIABLE}")
+        raise NotFound(f"no servers file:{path}", f"write one (man walb-servers), or name it in {FILE_VARIABLE}")
     try:
         text = Files().load(path, MAX_FILE_BYTES).decode()
         tables = tomllib.loads(text)
@@ -119,9 +119,9 @@ class _Reader:
         if not isinstance(table, dict):
             raise self._failure([_TABLE, name], "expected a table with host and port")
         for key in table:
-            if key not in _EXPECTED:
-                raise self._failure([_TABLE, name, key], f"an unknown key; expected one of {' '.join(_EXPECTED)}")
-        for key, (is_good, expected) in _EXPECTED.items():
+            if key not in KEYS:
+                raise self._failure([_TABLE, name, key], f"an unknown key; expected one of {' '.join(KEYS)}")
+        for key, (is_good, expected) in KEYS.items():
             if key in table and not is_good(table[key]):
                 raise self._failure([_TABLE, name, key], f"expected {expected}, found {table[key]!r:.80}")
             if key in ("host", "port") and key not in table:
@@ -134,9 +134,9 @@ class _Reader:
         return InvalidArgument(f"{place}: {'.'.join(keys)}: {text}")
 
     def _line_of(self, keys: list[str]) -> int:
-        """The line of a header or of a key below it; 0 when it is written in another way."""
-        header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(rf"[\"']?{re.escape(key)}[\"']?" for key in keys[:2]))
-        key = re.compile(rf"\s*[\"']?{re.escape(keys[-1])}[\"']?\s*[=.]")
+        """The line of a header or of a key below it, wherever tables are written in lines of their own."""
+        header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(map(_quotable, keys[:2])) + r"\s*[\].]")
+        key = re.compile(rf"\s*{_quotable(keys[-1])}\s*[=.]")
         is_below = len(keys) == 1
         for number, line in enumerate(self._lines, 1):
             if header.match(line):
@@ -145,7 +145,20 @@ class _Reader:
                     return number
             elif is_below and key.match(line):
                 return number
-        return 0
+        return self._line_in_other_ways(keys)
+
+    def _line_in_other_ways(self, keys: list[str]) -> int:
+        """The line of an inline table or of a dotted key: where the names follow each other; 0 when they do not."""
+        found = 0
+        for name in keys[1:]:
+            pattern = re.compile(rf"(?<![\w-]){_quotable(name)}\s*[=.\]]")
+            lines = enumerate(self._lines, 1)
+            found = next((number for number, line in lines if number >= found and pattern.search(line)), found)
+        return found
+
+
+def _quotable(name: str) -> str:
+    return rf"[\"']?{re.escape(name)}[\"']?"
 
 
 def _is_text(value: Any) -> bool:
@@ -156,7 +169,7 @@ def _is_integer(value: Any, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-_EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "host": (_is_text, "a host name or an address"),
     "port": (lambda value: _is_integer(value, 1, MAX_PORT), f"a port from 1 to {MAX_PORT}"),
     "kind": (lambda value: value in _KINDS, " or ".join(_KINDS)),

@@ -1,4 +1,4 @@
-"""What the lines of an answer mean, for --json: a shape parses them and describes the value (docs/walbc-json.md)."""
+"""What the lines of an answer mean, for --json: a shape parses them and describes the value (man walbc-json)."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from walbc.kinds import Kind
-from walbc.suggest import suggestion
 from walbd.model.error import InvalidArgument
+from walbd.model.suggest import suggestion
 
 KIND_NAMES = {"S": "storage", "P": "proxy", "A": "archive"}
 

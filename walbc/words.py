@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from walbc.commands import COMMANDS
 from walbc.global_options import OPTIONS, SWITCHES
-from walbc.suggest import suggestion
 from walbc.table import Command, OptionError
 from walbd.model.error import InvalidArgument
+from walbd.model.suggest import suggestion
 
 HELP = "-h"
 OLD_SEPARATOR = "---"

@@ -20,8 +20,12 @@ from walbd.wdiff.indexed import log_to_indexed
 from walbd.wdiff.sorted import log_to_sorted
 
 IMAGE = bytes(64 * 512)
-# By default, all bits of what is covered in a file up to this size.
-SMALL_BYTES = 13000
+# By default, all bits of what is covered where that is not more.
+SMALL_BYTES = 1000
+# By default, one in so many bytes of what is covered in a large file, and of a file that is merged and applied.
+LARGE_BYTES, LARGE_STEP, MERGE_STEP = 20_000, 3, 3
+# By default, so many conversions of a damaged file.
+N_CONVERSIONS = 900
 LOOSE_STEP = 5
 
 
@@ -36,8 +40,10 @@ def bits_of(sample: Sample) -> list[int]:
         return list(range(8 * len(sample.content)))
     loose, each = sample.loose_bytes(), one_bit_each(sample.content)
     covered = [bit for bit in each if bit // 8 not in loose]
-    if len(sample.content) <= SMALL_BYTES:
+    if len(covered) <= SMALL_BYTES:
         covered = [8 * (bit // 8) + k for bit in covered for k in range(8)]
+    elif len(sample.content) >= LARGE_BYTES:
+        covered = covered[::LARGE_STEP]
     return covered + [bit for bit in each if bit // 8 in loose][::LOOSE_STEP]
 
 
@@ -73,7 +79,8 @@ def test_merging_and_applying_notice_what_reading_notices(sample: Sample, reader
     def read(file: MemoryFile) -> object:
         return merge([file.path]) if reader == "merge" else apply(IMAGE, [file.path])
 
-    assert unnoticed(sample, read, one_bit_each(sample.content)) == sample.loose_bytes()
+    bits = one_bit_each(sample.content)[:: 1 if IS_LONG else MERGE_STEP]
+    assert unnoticed(sample, read, bits) == sample.loose_bytes() & {bit // 8 for bit in bits}
 
 
 @pytest.mark.parametrize("sample", [one for one in SAMPLES if "log file" in one.name], ids=lambda sample: sample.name)
@@ -84,5 +91,5 @@ def test_converting_a_log_notices_what_reading_notices(sample: Sample, convert: 
             convert([stream], out.fd, LogOptions(threads=1))
             return out.path.read_bytes()
 
-    bits = one_bit_each(sample.content)[:: 1 if IS_LONG else 7 if len(sample.content) <= SMALL_BYTES else 41]
+    bits = one_bit_each(sample.content)[:: 1 if IS_LONG else len(sample.content) // N_CONVERSIONS]
     assert unnoticed(sample, read, bits) == sample.loose_bytes() & {bit // 8 for bit in bits}

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from tests.device.walb_devices import BOUND_SEC, Pair
 from walbd._core import ffi
-from walbd.device.user.block_io import discard_pieces, write_pieces, zero_pieces
 from walbd.device.user.checkpoint import Checkpointer
 from walbd.device.user.chunk import ChunkPool
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.engine import Engine, OnFull
 from walbd.device.user.reader import Reader
 from walbd.device.user.start import open_device
+from walbd.device.user.writes import Writes, data_writes, discard_writes, zero_writes
 from walbd.model.error import StorageFailure
 from walbd.world.world import World
 
@@ -55,6 +55,10 @@ class WatchedFiles(DeviceFiles):
         super().sync_log_beside()
         self.journal.append(("log synced", covered))
 
+    def clear_stale(self, begin_lsid: int, end_lsid: int) -> None:
+        self._enter("clear stale", begin_lsid)
+        super().clear_stale(begin_lsid, end_lsid)
+
     def write_data(self, native: bytearray) -> None:
         writes = ffi.from_buffer("walb_log_write[]", native)
         for write in writes:
@@ -84,19 +88,21 @@ class Rig:
     def start_write(self, offset: int, data: bytes, *, is_fua: bool = False) -> asyncio.Future[int]:
         chunk = self.pool.take(len(data))
         chunk.view[: len(data)] = data
-        pieces = list(write_pieces(offset, chunk, 0, len(data), self.engine.max_record_lb))
+        writes = data_writes(offset, chunk, 0, len(data), self.engine.max_record_lb)
         chunk.unpin()
-        return self._submit(pieces, is_fua)
+        writes.is_fua = is_fua
+        return self._submit(writes)
 
     def start_discard(self, offset: int, size: int) -> asyncio.Future[int]:
-        return self._submit(list(discard_pieces(offset, size)), False)
+        return self._submit(discard_writes(offset, size))
 
     def start_zeroes(self, offset: int, size: int) -> asyncio.Future[int]:
-        return self._submit(list(zero_pieces(offset, size, self.engine.max_record_lb)), False)
+        return self._submit(zero_writes(offset, size, self.engine.max_record_lb))
 
-    def _submit(self, pieces: list, is_fua: bool) -> asyncio.Future[int]:  # type: ignore[type-arg]
+    def _submit(self, writes: Writes) -> asyncio.Future[int]:
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.engine.submit(pieces, is_fua, done.set_result)
+        writes.done = done.set_result
+        self.engine.submit(writes)
         self.engine.kick()
         return done
 
@@ -108,8 +114,7 @@ class Rig:
 
     async def read(self, offset: int, size: int) -> bytes:
         buffer = bytearray(size)
-        if not self.reader.read_at_once(memoryview(buffer), offset):
-            await self.reader.read(memoryview(buffer), offset)
+        await self.reader.read(memoryview(buffer), offset)
         return bytes(buffer)
 
     async def until(self, condition: Callable[[], bool]) -> None:

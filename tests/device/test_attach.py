@@ -38,6 +38,8 @@ class FakeDevice:
             return self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except BlockingIOError:
             return False
+        except OSError:
+            return True  # replaced meanwhile, and closed
 
     def drop(self) -> None:
         """What the kernel does after a time-out."""
@@ -93,8 +95,8 @@ class FakeKernel(KernelNbd):
             if self.slow_to_notice:
                 self.slow_to_notice -= 1
             else:
-                device.socket.close()
                 self.devices[index] = FakeDevice(device.request, sock)
+                device.socket.close()  # now that the test does not look at it any more
         return {"index": index}
 
     def disconnect_from_elsewhere(self, index: int) -> None:

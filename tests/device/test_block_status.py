@@ -9,31 +9,29 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from walbd.device.user.block_io import Piece
 from walbd.device.user.block_status import DATA, HOLE, Extent, file_extents, joined, with_pending
 
 BLOCK_LB = 8
 states = st.lists(st.tuples(st.integers(1, 9), st.sampled_from([DATA, HOLE])), min_size=1, max_size=12)
-pieces = st.lists(st.tuples(st.integers(0, 120), st.integers(1, 20), st.booleans()), max_size=8)
+writes_on_their_way = st.lists(st.tuples(st.integers(0, 120), st.integers(1, 20)), max_size=8)
 
 
 def blocks(extents: list[Extent]) -> dict[int, int]:
     return {block: state for begin, end, state in extents for block in range(begin, end)}
 
 
-@given(st.integers(0, 40), states, pieces)
+@given(st.integers(0, 40), states, writes_on_their_way)
 def test_what_is_on_its_way_is_data_and_the_rest_as_on_the_device(
-    begin: int, sizes: list[tuple[int, int]], writes: list[tuple[int, int, bool]]
+    begin: int, sizes: list[tuple[int, int]], writes: list[tuple[int, int]]
 ) -> None:
     extents, position = [], begin
     for size, state in sizes:
         extents.append((position, position + size, state))
         position += size
     expected = blocks(extents)
-    for offset, size, _ in writes:
+    for offset, size in writes:
         expected.update({block: DATA for block in range(offset, offset + size) if block in expected})
-    pending = [Piece(offset, size, None if is_discard else memoryview(b""), 0) for offset, size, is_discard in writes]
-    result = with_pending(extents, pending)
+    result = with_pending(extents, [(offset, offset + size) for offset, size in writes])
     assert blocks(result) == expected
     assert [extent[0] for extent in result[1:]] == [extent[1] for extent in result[:-1]]
     told = list(joined(result))

@@ -110,6 +110,36 @@ async def test_devices_of_a_list_share_their_memory(devices: Devices, tmp_path_f
         assert pss_kib(await devices.pid("d3")) < 0.7 * pss_kib(alone.process.pid)
 
 
+def context_switches(pid: int) -> int:
+    """How often its threads have gone to sleep or been interrupted."""
+    return sum(
+        int(line.split()[1])
+        for status in Path(f"/proc/{pid}/task").glob("*/status")
+        for line in status.read_text().splitlines()
+        if "ctxt_switches" in line
+    )
+
+
+async def test_devices_that_have_nothing_to_do_do_nothing(devices: Devices) -> None:
+    devices.start()
+    for name in devices.names:
+        with NbdClient(devices.folder / f"{name}.nbd") as client:
+            client.write(0, b"x" * 512)
+            client.flush()
+        device = UserDevice(devices.folder / f"{name}.ctl")
+        while (lsids := await device.lsids()).prev_written < lsids.latest:
+            await device.take_checkpoint()
+        await device.close()
+    idle = [await devices.pid(name) for name in devices.names[1:]]
+    # What lasts a while is that another device has nothing to tell.
+    another = UserDevice(devices.folder / "d0.ctl")
+    await another.wait(await another.lsids(), 0.2)
+    before = [context_switches(pid) for pid in idle]
+    await another.wait(await another.lsids(), 0.5)
+    assert [context_switches(pid) for pid in idle] == before
+    await another.close()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

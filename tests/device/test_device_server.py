@@ -6,14 +6,13 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.device.walb_devices import BOUND_SEC, Pair, RawClient, Server
+from tests.forked import run_forked
 from walbd.device import nbd_protocol as nbd
 from walbd.device.nbd_client import NbdClient
 from walbd.model.error import PeerUnreachable, StorageFailure
@@ -62,6 +61,14 @@ def test_reads_see_every_write_while_the_ring_wraps_many_times(tmp_path: Path, p
     sector = pair.super_sector()
     assert sector.written_lsid > 10 * sector.ring_size_pb
     assert pair.ddev.read_bytes() == oracle.image
+
+
+def test_a_terminal_that_closes_takes_no_device_away(tmp_path: Path) -> None:
+    with Server(Pair(tmp_path)).wait_ready() as server, server.client() as client:
+        server.process.send_signal(signal.SIGHUP)
+        client.write(0, b"x" * 512)
+        assert client.read(0, 512) == b"x" * 512
+        assert server.stop() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
@@ -169,15 +176,9 @@ def test_an_idle_device_becomes_permanent_and_written_by_itself(tmp_path: Path) 
 
 def start_and_fail(pair: Pair, name: str, folder: Path) -> str:
     paths = ["-ldev", str(pair.ldev), "-ddev", str(pair.ddev), "-s", str(folder)]
-    done = subprocess.run(
-        [sys.executable, "-m", "walbd.device.main", "-n", name, *paths],
-        capture_output=True,
-        text=True,
-        timeout=BOUND_SEC,
-        check=False,
-    )
-    assert done.returncode == 1 and done.stdout == ""
-    last = done.stderr.strip().splitlines()[-1]
+    status, out, err = run_forked(["walb-device", "-n", name, *paths], BOUND_SEC)
+    assert status == 1 and out == ""
+    last = err.strip().splitlines()[-1]
     assert last.startswith("walb-device: error: ")
     return last
 

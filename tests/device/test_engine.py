@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 
 import pytest
@@ -166,6 +167,23 @@ async def test_an_io_error_makes_the_device_read_only(rig: Rig, what: str) -> No
     assert rig.engine.notices.events == 1
 
 
+async def test_a_checkpoint_that_cannot_be_stored_names_the_log_device_and_what_to_do(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await rig.start_write(0, b"k" * 512)
+    await rig.engine.settle()
+
+    def fails(fd: int, data: bytes, offset: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("walbd.wlog.super_sector.os.pwrite", fails)
+    with pytest.raises(StorageFailure, match=f"super sector of {rig.pair.ldev}: Input/output error"):
+        await rig.checkpointer.take()
+    told = capsys.readouterr().err
+    assert f"read-only from now on: cannot write the super sector of {rig.pair.ldev}: Input/output error; " in told
+    assert "start the device again: the log redoes every acknowledged write" in told
+
+
 async def test_a_freeze_holds_writes_and_flushes_back_and_loses_none(rig: Rig) -> None:
     await rig.start_write(0, b"a" * 512)
     await rig.checkpointer.freeze(0)
@@ -181,6 +199,19 @@ async def test_a_freeze_holds_writes_and_flushes_back_and_loses_none(rig: Rig) -
     assert [await future for future in held] == [0, 0, 0]
     rig.checkpointer.melt()
     assert await rig.read(0, 1024) == b"b" * 512 + b"c" * 512
+
+
+async def test_a_freeze_that_is_melted_before_writes_have_ended_is_not_reported_as_one(rig: Rig) -> None:
+    gate = rig.gate("write data")
+    write = rig.start_write(0, b"a" * 512, is_fua=True)
+    freeze = asyncio.ensure_future(rig.checkpointer.freeze(0))
+    await rig.until(lambda: rig.checkpointer.is_frozen)
+    rig.checkpointer.melt()
+    gate.set()
+    assert await write == 0
+    with pytest.raises(BadState, match="melted"):
+        await freeze
+    assert not rig.checkpointer.is_frozen
 
 
 async def test_a_frozen_device_melts_by_itself(rig: Rig) -> None:

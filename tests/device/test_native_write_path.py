@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.device.walb_devices import Pair
 from walbd._core import ffi, lib
-from walbd.device.user.block_io import NATIVE
+from walbd.device.user.writes import NATIVE
 from walbd.wlog.recovery import recover
 
 DEVICE_LB = 64

@@ -3,43 +3,77 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from walbd.device.user.block_io import Piece
-from walbd.device.user.pending import MAX_REGIONS, REGION_LB, PendingSet, overlay
+from walbd._core import ffi
+from walbd.device.user.pending import PendingSet
+from walbd.device.user.writes import NATIVE
 
-DEVICE_LB = MAX_REGIONS * REGION_LB * 2
-ranges = st.tuples(
-    st.one_of(st.integers(0, 40), st.integers(0, DEVICE_LB - 1), st.sampled_from([0, REGION_LB - 1, REGION_LB])),
-    st.one_of(st.integers(1, 40), st.sampled_from([REGION_LB, DEVICE_LB])),
-)
-
-
-def piece(number: int, offset_lb: int, size_lb: int) -> Piece:
-    is_discard = number % 3 == 0 or size_lb > 100
-    data = None if is_discard else memoryview(bytes([number % 255 + 1]) * (size_lb * 512))
-    return Piece(offset_lb, size_lb, data, 0)
+DEVICE_LB = 64
+ranges = st.tuples(st.integers(0, DEVICE_LB - 1), st.integers(1, DEVICE_LB))
+writes = st.tuples(st.lists(ranges, min_size=1, max_size=5), st.integers(1, 5))
 
 
-@given(st.lists(st.one_of(ranges, st.none()), max_size=30), ranges)
-def test_reads_see_the_newest_pending_content(steps: list[tuple[int, int] | None], wanted: tuple[int, int]) -> None:
-    pending, disk, image = PendingSet(), bytearray(DEVICE_LB), bytearray(DEVICE_LB)
-    queue: list[Piece] = []
-    for number, step in enumerate(steps):
-        if step is not None:
-            offset, size = step[0], min(step[1], DEVICE_LB - step[0])
-            new = piece(number, offset, size)
-            pending.add(new)
-            queue.append(new)
-            image[offset : offset + size] = bytes([0 if new.data is None else new.data[0]]) * size
-        elif queue:
-            done = queue.pop(0)
-            fill = 0 if done.data is None else done.data[0]
-            disk[done.offset_lb : done.offset_lb + done.size_lb] = bytes([fill]) * done.size_lb
-            pending.remove(done)
-    offset, size = wanted[0], min(wanted[1], DEVICE_LB - wanted[0], 600)
-    buffer = bytearray(b"".join(bytes([value]) * 512 for value in disk[offset : offset + size]))
-    overlay(memoryview(buffer), offset, pending.overlapping(offset, size))
-    assert bytes(buffer[::512]) == image[offset : offset + size]
-    assert bytes(buffer[511::512]) == image[offset : offset + size]
-    for left in queue:
-        pending.remove(left)
-    assert pending.overlapping(0, DEVICE_LB) == []
+class Image:
+    """A device of one byte a block, with writes on their way to it."""
+
+    def __init__(self) -> None:
+        self.pending = PendingSet()
+        self.disk, self.image = bytearray(DEVICE_LB), bytearray(DEVICE_LB)
+        self.queue: list[tuple[int, int, bytes]] = []
+        self.kept: list[bytes] = []
+        self.number = 0
+
+    def write(self, ranges: list[tuple[int, int]], first: int) -> None:
+        """Adds writes, and discards, of which only the first ones are in the log."""
+        native = b""
+        for offset, most in ranges:
+            self.number += 1
+            size = min(most, DEVICE_LB - offset)
+            data = bytes([self.number % 255 + 1]) * (size * 512)
+            is_discard = self.number % 3 == 0
+            self.kept.append(data)
+            address = int(ffi.cast("uintptr_t", ffi.from_buffer(data)))
+            native += NATIVE.pack(offset, address, size, is_discard, 0, 0, 0)
+            if len(native) <= first * NATIVE.size:
+                self.queue.append((offset, size, bytes(len(data)) if is_discard else data))
+                self.image[offset : offset + size] = self.queue[-1][2][:size]
+        self.pending.add(native, min(first, len(ranges)))
+
+    def store(self, count: int) -> None:
+        """The oldest get to the disk."""
+        for offset, size, data in self.queue[:count]:
+            self.disk[offset : offset + size] = data[:size]
+        del self.queue[:count]
+        self.pending.drop(count)
+
+
+@given(st.lists(st.one_of(writes, st.integers(1, 6)), max_size=40), ranges)
+def test_reads_see_the_newest_pending_content(
+    steps: list[tuple[list[tuple[int, int]], int] | int], wanted: tuple[int, int]
+) -> None:
+    image = Image()
+    for each in steps:
+        if isinstance(each, tuple):
+            image.write(*each)
+        else:
+            image.store(min(each, len(image.queue)))
+    offset, size = wanted[0], min(wanted[1], DEVICE_LB - wanted[0])
+    buffer = bytearray(b"".join(bytes([value]) * 512 for value in image.disk[offset : offset + size]))
+    touching = [(at, at + n) for at, n, _ in image.queue if at < offset + size and offset < at + n]
+    held = image.pending.held(offset, size)
+    if held is not None:
+        held.overlay(memoryview(buffer))
+    assert bytes(buffer[::512]) == bytes(buffer[511::512]) == image.image[offset : offset + size]
+    assert image.pending.spans(offset, size) == touching
+    assert image.pending.touches(offset, size) == bool(touching) == (held is not None)
+    image.store(len(image.queue))
+    assert len(image.pending) == 0 and image.pending.spans(0, DEVICE_LB) == []
+
+
+def test_thousands_of_writes_are_kept_in_order() -> None:
+    image = Image()
+    for number in range(3000):
+        image.write([(number % DEVICE_LB, 1)], 1)
+        if number % 3:
+            image.store(1)
+    held = image.pending.held(0, DEVICE_LB)
+    assert held is not None and bytes(held.content[::512]) == image.image

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from tests.device.walb_devices import BOUND_SEC, Pair, Server
+from tests.forked import run_forked
+from walbd.device.device import LsidSet
+from walbd.device.user_device import UserDevice
+from walbd.model.error import ProtocolViolation
 from walbd.world.command_line import Option, OptionError, parse_arguments, parse_number
 
 
 def wdevc(*words: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **({"WALB_SOCKET_DIR": str(folder)} if folder else {})}
-    return subprocess.run(
-        [sys.executable, "-m", "walbd.device.wdevc", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=BOUND_SEC,
-        env=environment,
-        check=False,
-    )
+    environment = {"WALB_SOCKET_DIR": str(folder)} if folder else {}
+    command = ["wdevc", *map(str, words)]
+    return subprocess.CompletedProcess(command, *run_forked(command, BOUND_SEC, environment))
 
 
 def good(*words: object, folder: Path | None = None) -> str:
@@ -74,6 +78,22 @@ def test_format_ldev_prints_the_super_sector(tmp_path: Path) -> None:
     assert (tmp_path / "ddev").read_bytes()[:4] == b"kept"
     assert "bad device name" in bad("format-ldev", tmp_path / "ldev", tmp_path / "ddev", "-n", "x" * 26)
     assert "No such file" in bad("format-ldev", tmp_path / "nothing", tmp_path / "ddev")
+
+
+@pytest.mark.parametrize(("pbs", "least_bytes"), [(512, 4096 + 66 * 512), (4096, 67 * 4096)])
+def test_format_ldev_refuses_a_log_device_that_could_not_be_served(tmp_path: Path, pbs: int, least_bytes: int) -> None:
+    ldev, ddev = tmp_path / "ldev", tmp_path / "ddev"
+    for path, size in ((ldev, least_bytes - 512), (ddev, 1 << 20)):
+        path.touch()
+        os.truncate(path, size)
+    told = bad("format-ldev", ldev, ddev, "-pbs", pbs)
+    assert f"{ldev} is too small for a log device: {least_bytes - 512} bytes" in told
+    assert f"at least {least_bytes}" in told
+    assert ldev.read_bytes() == bytes(least_bytes - 512)
+    with Server(Pair(tmp_path, log_bytes=least_bytes, pbs=pbs)).wait_ready() as server:
+        with server.client() as client:
+            client.write(0, b"x" * (64 << 10))
+        assert server.stop() == 0
 
 
 def test_commands_on_a_device_answer_as_the_reference_does(tmp_path: Path) -> None:
@@ -139,21 +159,99 @@ def test_help_goes_to_stdout(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "first"),
+    ("words", "error"),
     [
-        ([], "usage: wdevc"),
-        (["bogus"], "usage: wdevc"),
-        (["melt"], "OptionError:arg is necessary"),
-        (["melt", "a", "b"], "OptionError:redundant argVal:b"),
-        (["melt", "a", "-x"], "OptionError:bad opt:-x"),
-        (["melt", "a", "-s"], "OptionError:bad value:-s"),
-        (["freeze", "nosuch", "-x1"], "OptionError:bad opt:-x1"),
+        (["melt"], "arg is necessary (hint: usage: wdevc melt WDEV [-s DIR])"),
+        (["melt", "a", "b"], "redundant argVal:b (hint: usage: wdevc melt WDEV [-s DIR])"),
+        (["melt", "a", "-x"], "bad opt:-x (hint: usage: wdevc melt WDEV [-s DIR])"),
+        (["melt", "a", "-s"], "bad value:-s (hint: usage: wdevc melt WDEV [-s DIR])"),
+        (["freeze", "nosuch", "-x1"], "bad opt:-x1 (hint: usage: wdevc freeze WDEV [SEC] [-s DIR])"),
     ],
 )
-def test_a_wrong_command_line_is_told_on_stdout(words: list[str], first: str) -> None:
+def test_a_wrong_command_line_is_told_in_one_line(words: list[str], error: str) -> None:
     done = wdevc(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"OptionError:{error}\n")
+
+
+def test_no_command_prints_the_help() -> None:
+    done = wdevc()
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("usage: wdevc")
+
+
+def test_a_full_disk_below_the_output_is_one_line() -> None:
+    command = [sys.executable, "-m", "walbd.device.wdevc", "get-version"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=BOUND_SEC, check=False)
     assert done.returncode == 1
-    assert done.stdout.startswith(first) and done.stderr == ""
+    assert re.fullmatch(r"\S+ \S+ ERROR wdevc:standard output: No space left on device\n", done.stderr)
+
+
+def test_an_interrupted_command_says_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "walbd.device.wdevc", "get-size", str(tmp_path / "w0.ctl")]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "w0.ctl"))
+        listener.listen()
+        listener.settimeout(BOUND_SEC)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
+            peer, _ = listener.accept()
+            with peer:
+                program.send_signal(signal.SIGINT)
+                output, _ = program.communicate(timeout=BOUND_SEC)
+    assert (program.returncode, output) == (130, "")
+
+
+@contextlib.contextmanager
+def device_that_says(path: Path, answer: bytes) -> Iterator[None]:
+    """A control socket whose server answers every request with the same bytes."""
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = listener.accept()
+                with peer:
+                    peer.recv(1 << 16)
+                    peer.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(BOUND_SEC)
+
+
+@pytest.mark.parametrize("answer", [b"hello\n", b"[]\n", b'{"ok":5}\n', b'{"ok":{}}\n', b'{"error":5}\n'])
+async def test_a_device_that_answers_nonsense_is_named(tmp_path: Path, answer: bytes) -> None:
+    path = tmp_path / "w0.ctl"
+    zeros = LsidSet(*[0] * len(fields(LsidSet)))
+    questions: tuple[Callable[[UserDevice], Awaitable[object]], ...] = (
+        UserDevice.info,
+        UserDevice.lsids,
+        UserDevice.checkpoint_interval_ms,
+        UserDevice.is_frozen,
+        UserDevice.numbers,
+        UserDevice.server_pid,
+        lambda device: device.wait(zeros, 1),
+        lambda device: device.attach(None, 1, 1),
+    )
+    with device_that_says(path, answer):
+        for question in questions:
+            device = UserDevice(path)
+            with pytest.raises(ProtocolViolation, match=re.escape(str(path))):
+                await question(device)
+            await device.close()
+
+
+def test_a_mistyped_command_is_answered_with_what_may_have_been_meant() -> None:
+    done = wdevc("mellt", "w0")
+    assert done.returncode == 1
+    assert done.stderr == "OptionError:bad command:mellt (hint: did you mean melt?)\n"
+    assert done.stdout.startswith("usage: wdevc")
 
 
 @pytest.mark.parametrize(
@@ -188,6 +286,10 @@ def test_the_servers_own_command_line() -> None:
     done = run("-h")
     assert done.returncode == 0 and "-ldev PATH" in done.stdout and done.stderr == ""
     done = run("-n", "x", "-ldev", "y")
-    assert done.returncode == 1 and done.stdout.startswith("OptionError:opt is necessary:ddev\n") and done.stderr == ""
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("OptionError:opt is necessary:ddev (hint: usage: walb-device -n NAME -ldev PATH")
+    assert len(done.stderr.splitlines()) == 1
+    done = run("-list", "y", "-n", "x")
+    assert done.stderr == "OptionError:bad opt:-n (hint: usage: walb-device -list FILE [-s DIR])\n"
     done = run("-n", "../x", "-ldev", "y", "-ddev", "z")
     assert done.returncode == 1 and done.stdout == "" and len(done.stderr.splitlines()) == 1

@@ -6,12 +6,11 @@ import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.forked import ForkedProcess
 from walbd.device import nbd_protocol as nbd
 from walbd.device.nbd_client import NbdClient
 from walbd.device.user_device import UserDevice
@@ -53,8 +52,8 @@ class Server:
         self.log_path = self.folder / "stderr"
         paths = ["-ldev", str(pair.ldev), "-ddev", str(pair.ddev), "-s", str(self.folder)]
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "walbd.device.main", "-n", name, *paths, *options], stdout=log, stderr=log
+            self.process = ForkedProcess(
+                ["walb-device", "-n", name, *paths, *options], stdout=log.fileno(), stderr=log.fileno()
             )
 
     def wait_ready(self) -> Server:

@@ -124,7 +124,7 @@ def test_help_is_asked_for_before_anything_is_refused() -> None:
 
 def test_the_help_has_a_line_for_each_option() -> None:
     lines = help_text(Example, "walb-x", "walb x server version 1").splitlines()
-    assert lines[:3] == ["walb x server version 1", "", "usage: walb-x [options]"]
+    assert lines[:3] == ["walb x server version 1", "", "usage: walb-x -archive HOST:PORT [OPTIONS]"]
     assert "  -archive HOST:PORT : primary archive (must)" in lines
     assert "  -ka : TCP keep-alive instead of read and write time-outs" in lines
     assert any(line.startswith("  -p PORT : ") and line.endswith("(default 5000)") for line in lines)

@@ -25,6 +25,14 @@ async def test_an_overflow_is_noticed_although_the_next_try_is_far_away(group: G
         assert await storage.get("is-overflow", "v0") == ["1"]
 
 
+async def test_an_overflow_that_a_try_to_send_has_found_is_told(group: Group) -> None:
+    async with group.target() as storage:
+        group.device.is_overflow = True
+        await storage.call("kick")
+        await until(lambda: volume_of(storage).state == "Stopped" and not volume_of(storage).actions.total)
+        assert any("lastFailure overflow:v0" in line for line in await storage.call("status", "v0"))
+
+
 async def test_an_overflow_ends_a_transfer_that_is_not_acknowledged_yet(group: Group) -> None:
     gate = Gate()
     async with group.target() as storage:

@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
-from demo.group import BIN, HOST, CommandFailed, Group, Server, wait_until
+from demo.group import BIN, HOST, CommandFailed, Group, Process, Server, wait_until
+from tests.forked import ForkedProcess, run_forked
 from tests.system.relay import Relay
 from walbc.main import main as walbc_main
 from walbd.device.nbd_client import NbdClient
@@ -42,9 +44,7 @@ class Ended:
 
 def run(program: str, *args: object, timeout_sec: float = 60) -> Ended:
     """Runs one of the project's programs, whatever becomes of it."""
-    command = [str(BIN / program), *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_sec)
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return Ended(*run_forked([str(BIN / program), *map(str, args)], timeout_sec))
 
 
 def run_many(commands: dict[str, list[str]]) -> dict[str, Ended]:
@@ -53,9 +53,23 @@ def run_many(commands: dict[str, list[str]]) -> dict[str, Ended]:
         return dict(zip(commands, pool.map(lambda words: run(*words), commands.values()), strict=True))
 
 
+class Forked(Process):
+    """A program whose modules are loaded already."""
+
+    def spawn(self, out: BinaryIO) -> ForkedProcess:  # type: ignore[override]
+        return ForkedProcess(self.command, out.fileno(), out.fileno())
+
+
+class ForkedServer(Forked, Server):
+    """A daemon whose modules are loaded already."""
+
+
 class RelayedGroup(Group):
     """A group in which every connection between daemons can be broken: `to_archive` (full backup), `to_proxy` (logs),
     `from_proxy` (diffs)."""
+
+    process_type = Forked
+    server_type = ForkedServer
 
     def __init__(self, folder: Path, socket_dir: Path, options: dict[str, list[str]] | None = None) -> None:
         self.to_archive, self.to_proxy, self.from_proxy = Relay(), Relay(), Relay()
@@ -90,6 +104,13 @@ class RelayedGroup(Group):
         done = self.ask(server, *args)
         if done.status:
             raise CommandFailed(f"walbc {' '.join(map(str, args))}: {done.err.strip()}")
+        return done.out
+
+    def wdevc(self, *args: object) -> str:
+        """wdevc; returns its stdout."""
+        done = run("wdevc", *args)
+        if done.status:
+            raise CommandFailed(f"wdevc {' '.join(map(str, args))}: {done.err.strip()}")
         return done.out
 
     def begin(self, server: Server, *args: object) -> subprocess.Popen[str]:

@@ -82,8 +82,21 @@ def test_a_backup_the_archive_does_not_know_says_so(group: RelayedGroup, wait: l
     try:
         group.walbc(group.archive, "clear-vol", volume.name)
         error = group.ask(group.storage, "full-bkp", volume.name, *wait).error
-        assert "not accepted by archive:a0:" in error and volume.name in error
+        assert (
+            "not accepted by archive:a0:" in error
+            and f"(hint: at the archive: there is no volume {volume.name}" in error
+        )
         assert group.state(group.storage, volume.name) == "SyncReady"
+    finally:
+        volume.remove()
+
+
+def test_a_backup_that_is_refused_says_what_to_do_first(group: RelayedGroup, target: BackedUpVolume) -> None:
+    for command in ("full-bkp", "hash-bkp"):
+        assert "a Target becomes it by stop and reset-vol" in group.ask(group.storage, command, target.name).error
+    volume = group.volume(seed=52)
+    try:
+        assert "needs a full-bkp first" in group.ask(group.storage, "hash-bkp", volume.name).error
     finally:
         volume.remove()
 

@@ -1,4 +1,4 @@
-"""The list of the tools, their manual and their entry points."""
+"""The list of the tools and their entry points."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ from walbd.tools.catalogue import TOOLS
 from walbd.tools.tool import Tool
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_the_manual_is_what_the_tables_say() -> None:
-    page = (ROOT / "docs" / "tools.md").read_text()
-    assert page == catalogue.page(), "run python -m walbd.tools.catalogue > docs/tools.md"
 
 
 def test_every_tool_has_its_entry_point() -> None:

@@ -17,8 +17,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES_ROOT = Path("/usr/lib/uml/modules")
 MODULES = (
-    *("ipv6", "loop", "nbd", "dm-mod", "dm-snapshot", "dm-thin-pool", "dm-flakey", "dm-log-writes"),
-    *("raid1", "ext4", "xfs", "btrfs"),
+    "ipv6",
+    "loop",
+    "nbd",
+    "dm-mod",
+    "dm-snapshot",
+    "dm-thin-pool",
+    "dm-flakey",
+    "dm-log-writes",
+    "raid1",
+    "ext4",
 )
 IN_UML = "WALB_IN_UML"
 MEMORY = "1G"
@@ -32,7 +40,7 @@ mount -t sysfs sys /sys
 mount -t tmpfs tmp /run
 mkdir -p /run/scratch /run/lock/lvm /run/lvm
 ip link set lo up
-for module in {modules}; do modprobe -q -d {folder}/tree $module; done
+modprobe -q -a -d {folder}/tree {modules}
 cat > /run/lvm/lvm.conf <<'END'
 activation {{ udev_sync=0 udev_rules=0 verify_udev_operations=0 monitoring=0 }}
 activation {{ reserved_memory=0 reserved_stack=0 process_priority=0 }}
@@ -104,13 +112,25 @@ def run_inside(folder: Path, command: list[str], limit_sec: float) -> Outcome:
             command=shlex.join(command),
         )
     )
+    boot(folder, init, limit_sec)
+    status, output = folder / "status", folder / "output"
+    return Outcome(
+        int(status.read_text()) if status.exists() else None,
+        output.read_text(errors="replace") if output.exists() else "",
+        (folder / "console").read_text(errors="replace"),
+    )
+
+
+def boot(folder: Path, init: Path, limit_sec: float) -> None:
+    """Boots with this script as process 1 and returns when it has halted; the console is in folder/console. Whatever
+    happens, no process is left after it."""
     init.chmod(0o755)
-    boot = ["linux.uml", f"mem={MEMORY}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw"]
-    boot += [f"init={init}", f"uml_dir={folder}/uml/", "con=null", "con0=fd:0,fd:1", "quiet", "panic=-1"]
+    command = ["linux.uml", f"mem={MEMORY}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw"]
+    command += [f"init={init}", f"uml_dir={folder}/uml/", "con=null", "con0=fd:0,fd:1", "quiet", "panic=-1"]
     with open(folder / "console", "wb") as console:
         # `timeout` bounds it even when this process is killed.
         process = subprocess.Popen(
-            ["timeout", "--kill-after=5", str(limit_sec), *boot],
+            ["timeout", "--kill-after=5", str(limit_sec), *command],
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
@@ -121,12 +141,6 @@ def run_inside(folder: Path, command: list[str], limit_sec: float) -> Outcome:
         finally:
             _kill_group(process.pid)
             process.wait()
-    status, output = folder / "status", folder / "output"
-    return Outcome(
-        int(status.read_text()) if status.exists() else None,
-        output.read_text(errors="replace") if output.exists() else "",
-        (folder / "console").read_text(errors="replace"),
-    )
 
 
 def _kill_group(leader: int) -> None:
@@ -136,14 +150,17 @@ def _kill_group(leader: int) -> None:
         pass  # everything has ended
 
 
-def pytest_command(tests: Path, folder: Path, seed: object, markers: str) -> list[str]:
-    """Runs the tests of one file inside, their results as JUnit in folder/junit.xml."""
+def pytest_command(files: list[Path], folder: Path, seed: object, markers: str) -> list[str]:
+    """Runs the tests of some files inside, their results as JUnit in folder/junit.xml. What a test has left in its
+    temporary folder is memory in there: it goes at once."""
     options = [
         "-p",
         "no:cacheprovider",
+        "-o",
+        "tmp_path_retention_policy=none",
         f"--randomly-seed={seed}",
         f"--junitxml={folder}/junit.xml",
         "-ra",
         "--durations=12",
     ]
-    return [sys.executable, "-m", "pytest", *options, "--timeout=0", "-m", markers, str(tests)]
+    return [sys.executable, "-m", "pytest", *options, "--timeout=0", "-m", markers, *map(str, files)]

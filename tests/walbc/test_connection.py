@@ -128,7 +128,13 @@ def test_a_mistyped_server_is_answered_with_what_may_have_been_meant(variables: 
         ("[servers.'a b']\nhost='h'\nport=1\n", "line 1: servers.a b: a bad name"),
         ("[server.a0]\nhost='h'\nport=1\n", "line 1: server: an unknown table; expected [servers.NAME]"),
         ("servers = 1\n", "line 1: servers: expected tables [servers.NAME]"),
-        ("servers.a0 = 1\n", "servers.a0: expected a table with host and port"),
+        ("servers.a0 = 1\n", "line 1: servers.a0: expected a table with host and port"),
+        ("[servers.a00]\nhost='h'\nport=1\n[servers.a0]\nhost='h'\nport=0\n", "line 6: servers.a0.port: expected"),
+        ("[servers]\na={host='h',port=1}\na0={host='h',port=1,kimd='x'}\n", "line 3: servers.a0.kimd: an unknown key"),
+        (
+            "servers.a.port=1\nservers.a.host='h'\nservers.a0.host='h'\nservers.a0.port=0\n",
+            "line 4: servers.a0.port: expected a port",
+        ),
     ],
 )
 def test_a_broken_file_is_told_with_line_key_and_what_was_expected(tmp_path: Path, text: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Help texts and the reference page, both made from the tables."""
+"""Help texts, made from the tables."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from walbc.commands import COMMANDS
 from walbc.explanations import COMMANDS as EXPLANATIONS
 from walbc.get_targets import GET_TARGETS
 from walbc.options import Printout, parse
-from walbc.reference import page
+from walbc.table import OptionError
+from walbd.model.error import InvalidArgument
 
 SERVER = ["-a", "host1", "-p", "10000"]
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "walbc.md"
 
 
 def help_of(*words: str) -> list[str]:
@@ -48,11 +48,25 @@ def test_each_command_explains_itself(command: str) -> None:
     assert ("  --wait : show progress, end when the work has ended" in lines) == COMMANDS[command].waits
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["statu", "-h"], "status"), (["get", "restorabl", "-h"], "restorable"), (["archive-info", "ad", "-h"], "add")],
+)
+def test_help_of_what_does_not_exist_is_answered_with_what_may_have_been_meant(words: list[str], meant: str) -> None:
+    with pytest.raises((OptionError, InvalidArgument)) as caught:
+        parse(words, {})
+    assert f"did you mean {meant}" in caught.value.hint
+
+
+def test_help_of_exec_is_shown_where_no_server_is_named_whose_program_could_want_it() -> None:
+    assert help_of("exec", "-h")[0] == "usage:exec PATH [ARG ...]"
+
+
 def test_help_of_a_command_needs_no_server() -> None:
     assert help_of("restore", "-h")[0] == "usage:restore VOL GID"
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if not COMMANDS[name].forms])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_an_explanation_and_an_example_that_is_in_order(name: str, tmp_path: Path) -> None:
     example = EXPLANATIONS[name].example
     file = tmp_path / "servers.toml"
@@ -79,7 +93,3 @@ def test_help_of_get_lists_all_targets_in_alphabetic_order() -> None:
     assert lines[:2] == ["usage: get TARGET ARGUMENTS...", "TARGET list:"]
     listed = [line.split()[0] for line in lines[2 : 2 + len(GET_TARGETS)]]
     assert listed == sorted(target.name for target in GET_TARGETS)
-
-
-def test_the_reference_page_is_current() -> None:
-    assert PAGE.read_text() == page(), "run: python -m walbc.reference > docs/walbc.md"

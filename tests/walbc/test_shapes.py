@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scripts.reference.walbc_json import queries
 from walbc.commands import COMMANDS
 from walbc.explanations import ANSWERS
-from walbc.json_page import page, queries
 from walbc.shapes import SHAPES, json_value
 from walbd.model.error import ProtocolViolation
 
 QUERIES = dict(queries())
-
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "walbc-json.md"
-
-
-def test_the_page_is_current() -> None:
-    assert PAGE.read_text() == page(), "run: python -m walbc.json_page > docs/walbc-json.md"
 
 
 def check_documented(shape: str, value: Any) -> None:

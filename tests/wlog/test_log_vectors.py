@@ -216,7 +216,7 @@ def test_recovery_of_a_golden_device_gives_what_the_reference_gives(expected: di
                     )
                     redo_ring(ldev.fileno(), found, redo)
                 else:
-                    recovered = recover(ldev.fileno(), ddev.fileno(), found, in_flight_pb=0)
+                    recovered = recover(ldev.fileno(), ddev.fileno(), found, window_pb=0)
                     assert recovered.super_sector.written_lsid == case["super_after"]["writtenLsid"]
                     assert sha_of(ldev, len(data)) == case["log_device_sha256_after"], entry["file"]
                 assert sha_of(ddev, case["image_size"]) == case["sha256"], entry["file"]

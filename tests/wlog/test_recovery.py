@@ -126,7 +126,7 @@ def test_the_search_for_stale_packs_ends_with_what_was_in_flight() -> None:
     with log_device(super_sector) as ldev, data_device() as ddev:
         write_log(ldev, super_sector, [make_write(0, 1, 5)], 100)
         write_log(ldev, super_sector, [make_write(0, 1, 5)], 99)
-        assert recover(ldev.fileno(), ddev.fileno(), super_sector, in_flight_pb=100).stale_count == 1
+        assert recover(ldev.fileno(), ddev.fileno(), super_sector, window_pb=100).stale_count == 1
 
 
 def test_a_torn_pack_is_cut_before_its_first_wrong_record_as_in_the_worked_example() -> None:
@@ -162,7 +162,7 @@ def test_a_record_as_long_as_records_get_is_redone() -> None:
     with log_device(super_sector) as ldev, data_device() as ddev:
         ddev.truncate(size_lb * 512)
         write_log(ldev, super_sector, [Write(0, size_lb, data)], 19000)
-        recovered = recover(ldev.fileno(), ddev.fileno(), super_sector, in_flight_pb=0)
+        recovered = recover(ldev.fileno(), ddev.fileno(), super_sector, window_pb=0)
         assert recovered.normal_lb == size_lb
         assert os.pread(ddev.fileno(), size_lb * 512, 0) == data
 

@@ -59,7 +59,9 @@ def written(folder: Path, text: str) -> str:
 
 
 def test_every_key_is_understood(tmp_path: Path) -> None:
-    config = load_config([written(tmp_path, POLICY)])
+    warnings: list[str] = []
+    config = load_config([written(tmp_path, POLICY)], warnings.append)
+    assert warnings == []
     general = config.general
     assert (general.addr, general.port, general.max_task, general.max_replication_task) == ("192.168.0.1", 10000, 5, 2)
     assert (general.kick_interval, general.timeout) == (7, 30)
@@ -132,6 +134,30 @@ def test_what_is_wrong_is_one_line_with_file_line_key_and_what_was_expected(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "warning"),
+    [
+        ("retention:", "retentoin:", "34: retentoin: unknown, ignored (hint: did you mean retention?)"),
+        ("  max_nr: 10", "  max_nrs: 10", "14: merge.max_nrs: unknown, ignored (hint: did you mean max_nr"),
+        ("log_name:", "colour:", "27: repl.servers.repl0.colour: unknown, ignored (hint: known are addr port interval"),
+    ],
+)
+def test_a_key_that_is_not_known_is_ignored_and_told(tmp_path: Path, old: str, new: str, warning: str) -> None:
+    warnings: list[str] = []
+    path = written(tmp_path, POLICY.replace(old, new, 1))
+    assert load_config([path], warnings.append).general.port == 10000
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"{path}:{warning}")
+
+
+def test_a_file_without_sections_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "all of it\n")
+    assert main(["-f", path]) == 1
+    assert capsys.readouterr().err == (
+        f"walb-worker: error: {path}:1: 'all of it' is no section (hint: expected keys with values)\n"
+    )
+
+
 @pytest.mark.parametrize("content", [b"\xff", b"x" * (2 << 20), b"[" * 5000])
 def test_what_is_no_policy_file_at_all_is_one_line(
     tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
@@ -159,7 +185,7 @@ def test_a_wrong_command_line_prints_what_is_wrong_and_the_usage(
     words: list[str], first: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 1
-    assert capsys.readouterr().out.startswith(f"{first}\nusage: walb-worker -f CONF")
+    assert capsys.readouterr().out.startswith(f"{first}\nusage: walb-worker -f FILE")
 
 
 def test_options_of_the_reference_are_understood() -> None:

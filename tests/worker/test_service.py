@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from walbc.worker import service as service_module
 from walbc.worker.log import WorkerLog
 from walbc.worker.service import Service
 from walbc.worker.view import View
+from walbd.world.service_manager import ServiceManager
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} (DEBUG|INFO|WARN|ERROR) (.*)")
 DAY = datetime.timedelta(days=1)
@@ -136,6 +138,25 @@ def test_a_service_ends_after_its_running_task_when_asked(capsys: pytest.Capture
         f"INFO startTask:{APPLY.format('v0')}",
         f"INFO endTask  :{APPLY.format('v0')}",
     ]
+
+
+def test_a_managed_service_does_not_wait_for_long_tasks_which_go_on_at_their_servers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(service_module, "MANAGED_STOP_SEC", 0)
+    manager = ServiceManager(str(tmp_path / "nobody-listens"))
+    service = ModelService(ModelArchive({"v0": old_volume()}), manager=manager)
+    release = threading.Event()
+
+    def hold() -> None:
+        service.stop.set()
+        assert release.wait(20)
+
+    service.controller.before = hold
+    assert service.run() == 0
+    assert messages(capsys)[-1] == "WARN ended before its tasks, which go on at the servers:v0"
+    release.set()
+    assert service._runner.wait_for_all(20)
 
 
 def test_a_lifetime_ends_a_service(capsys: pytest.CaptureFixture[str]) -> None:

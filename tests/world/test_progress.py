@@ -50,6 +50,14 @@ def test_plain_lines_come_at_most_every_few_seconds_plus_the_last() -> None:
     ]
 
 
+def test_work_without_phases_is_shown_without_gaps() -> None:
+    lines, bar = Screen(), Screen(columns=60)
+    lines.report(lines.lines(), 0, MIB, phase="")
+    bar.report(bar.bar(), 0, MIB, phase="")
+    assert lines.text == "restore vol0: 1%, 1.0 MiB/100.0 MiB\n"
+    assert bar.text.endswith("]   1% 1.0 MiB/100.0 MiB\x1b[K")
+
+
 def test_a_bar_shows_phase_share_amount_rate_and_remaining_time() -> None:
     screen = Screen(columns=120)
     display = screen.bar()

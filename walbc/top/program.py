@@ -44,7 +44,7 @@ def connections(request: Request) -> list[Connection]:
         return [request.connection]
     names = names or list(load_servers(os.environ))
     if not names:
-        raise InvalidArgument("the servers file names no server", "docs/walbc.md tells how to write it")
+        raise InvalidArgument("the servers file names no server", "man walb-servers tells how to write it")
     return [resolve({"s": name}, os.environ) for name in names]
 
 

@@ -8,12 +8,14 @@ import threading
 from typing import TextIO
 
 from walbd.model.error import one_line
+from walbd.world.journal import is_journal, journal_line
 
 _lock = threading.Lock()
 
 
 class WorkerLog:
-    """`YYYY-MM-DD HH:MM:SS.ffffff LEVEL a:b:c`, UTC, flushed per line; DEBUG only when verbose."""
+    """`YYYY-MM-DD HH:MM:SS.ffffff LEVEL a:b:c`, UTC, flushed per line; DEBUG only when verbose. Where it goes to the
+    journal: `<PRIORITY>LEVEL a:b:c`."""
 
     def __init__(self, is_verbose: bool = False, out: TextIO | None = None) -> None:
         self._is_verbose = is_verbose
@@ -42,6 +44,8 @@ class WorkerLog:
             print(text, file=self._out or sys.stdout, flush=True)
 
     def _write(self, level: str, fields: tuple[object, ...]) -> None:
-        now = datetime.datetime.now(datetime.UTC)
-        line = f"{now:%Y-%m-%d %H:%M:%S.%f} {level} {':'.join(one_line(str(field)) for field in fields)}"
-        self.text(line)
+        text = ":".join(one_line(str(field)) for field in fields)
+        if is_journal(self._out or sys.stdout):
+            self.text(journal_line(level, text))
+        else:
+            self.text(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S.%f} {level} {text}")

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
 from walbc.worker.config import Config
 from walbc.worker.schema import PolicyError
+from walbc.worker.unknown_keys import unknown_keys
 from walbd.model.error import InvalidArgument, one_line
 
 MAX_FILE_BYTES = 1 << 20
 STDIN = "-"
 
 
-def load_config(paths: list[str]) -> Config:
-    """The configuration of files, later ones over earlier ones. Raises InvalidArgument with file, line, key and what
-    was expected."""
+def load_config(paths: list[str], warn: Callable[[str], None] = lambda _: None) -> Config:
+    """The configuration of files, later ones over earlier ones; `warn` is told of keys that are ignored. Raises
+    InvalidArgument with file, line, key and what was expected."""
     config = Config()
     text = ""
     for path in paths:
         text = _read(path)
         _take(config, path, text)
+        for keys, hint in unknown_keys(yaml.safe_load(text)):
+            warn(f"{path}:{_line(text, keys)}: {'.'.join(keys)}: unknown, ignored (hint: {hint})")
     try:
         config.verify()
     except PolicyError as error:
@@ -60,8 +64,12 @@ def _take(config: Config, path: str, text: str) -> None:
 
 
 def _located(error: PolicyError, path: str, text: str) -> InvalidArgument:
-    line = _line_of(yaml.compose(text, Loader=yaml.SafeLoader), error.path)
-    return InvalidArgument(f"{path}:{line}: {'.'.join(error.path)}: {error.found}", f"expected {error.expected}")
+    place = ": ".join([f"{path}:{_line(text, error.path)}", *filter(None, [".".join(error.path)])])
+    return InvalidArgument(f"{place}: {error.found}", f"expected {error.expected}")
+
+
+def _line(text: str, keys: tuple[str, ...]) -> int:
+    return _line_of(yaml.compose(text, Loader=yaml.SafeLoader), keys)
 
 
 def _line_of(node: yaml.Node | None, path: tuple[str, ...]) -> int:

@@ -27,6 +27,11 @@ class Runner:
         self.failed_volumes: set[str] = set()
         self.last_replications: dict[ReplicationKey, datetime.datetime] = {}
 
+    def adopt(self, config: Config, controller: Controller) -> None:
+        """Later tasks work by another configuration."""
+        with self._changed:
+            self._config, self._controller = config, controller
+
     def busy(self) -> set[str]:
         """Volumes with a running task."""
         with self._changed:
@@ -44,16 +49,17 @@ class Runner:
             if len(self._running) >= self._config.general.max_task or task.vol in self._running:
                 return False
             self._running[task.vol] = task
+            controller = self._controller
         if isinstance(task, ReplTask):
             self.last_replications[task.vol, task.server.name] = utc_now()
         self._log.info("startTask", task.text)
         # A daemon thread: after a fatal error the process ends at once, the server goes on with its work.
-        threading.Thread(target=self._run, args=(task,), daemon=True).start()
+        threading.Thread(target=self._run, args=(task, controller), daemon=True).start()
         return True
 
-    def _run(self, task: Task) -> None:
+    def _run(self, task: Task, controller: Controller) -> None:
         try:
-            task.run(self._controller)
+            task.run(controller)
             self._log.info("endTask  ", task.text)
         except Exception as error:
             reason = error.stderr if isinstance(error, CommandError) and error.stderr else error
@@ -72,7 +78,7 @@ class Runner:
             if self._running:
                 self._changed.wait(timeout_sec)
 
-    def wait_for_all(self) -> None:
-        """Returns when no task runs."""
+    def wait_for_all(self, limit_sec: float | None = None) -> bool:
+        """Waits until no task runs; False when some still do after the limit."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._running)
+            return self._changed.wait_for(lambda: not self._running, limit_sec)

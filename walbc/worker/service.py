@@ -1,4 +1,7 @@
-"""The worker's loop: plan, start, sleep (python-library.md section 12.2)."""
+"""The worker's loop: plan, start, sleep (python-library.md section 12.2).
+
+A service manager is told when it begins and ends, and hears of each turn of the loop.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from walbc.worker.log import WorkerLog
 from walbc.worker.planner import ALL_STEPS, Planner
 from walbc.worker.runner import Runner
 from walbc.worker.tasks import Task
-from walbc.worker.view import ArchiveView, View
+from walbc.worker.view import ArchiveView, View, worker_controller
+from walbd.model.error import WalbError
+from walbd.world.service_manager import ServiceManager
 
 RETRY_SEC = 10
 MAX_FAILURES = 3
@@ -24,6 +29,9 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_SEC = 0.2
+# A service manager stops a worker within so long a time; running tasks go on at their servers.
+MANAGED_STOP_SEC = 40.0
+_LONGEST_NAP_SEC = 1.0
 
 
 class Service:
@@ -38,6 +46,7 @@ class Service:
         *,
         step: int = ALL_STEPS,
         starts_tasks: bool = True,
+        manager: ServiceManager | None = None,
     ) -> None:
         self._config = config
         self._controller = controller
@@ -46,7 +55,10 @@ class Service:
         self._step = step
         self._starts_tasks = starts_tasks
         self._runner = Runner(config, controller, log)
+        self._manager = manager or ServiceManager()
         self.stop = threading.Event()
+        self._load: Callable[[], Config] | None = None
+        self._is_reload_asked = False
 
     def planner(self) -> Planner:
         """For the present moment."""
@@ -61,7 +73,12 @@ class Service:
         """Works until `stop` is set or the lifetime is over; the exit status."""
         end = None if lifetime_sec is None else time.monotonic() + lifetime_sec
         failures = 0
+        self._manager.ready(self._status())
         while not self.stop.is_set():
+            if self._is_reload_asked:
+                self._reload()
+                failures = 0
+            self._manager.beat(self._status())
             if end is not None and time.monotonic() >= end:
                 self._log.info("lifetime ends")
                 break
@@ -74,18 +91,40 @@ class Service:
                 if failures == MAX_FAILURES:
                     self._log.error("max retryNum")
                     return EXIT_FAILED
-                self.stop.wait(RETRY_SEC)
+                self._sleep(time.monotonic() + RETRY_SEC)
                 continue
             if not has_started:
-                self._sleep(end)
-        self._runner.wait_for_all()
+                wake = time.monotonic() + float(self._config.general.kick_interval)
+                self._sleep(wake if end is None else min(wake, end))
+        self._manager.stopping("waiting for running tasks", is_patient=False)
+        if not self._runner.wait_for_all(MANAGED_STOP_SEC if self._manager.is_present else None):
+            self._log.warning("ended before its tasks, which go on at the servers", *sorted(self._runner.busy()))
         return EXIT_OK
 
-    def _sleep(self, end: float | None) -> None:
-        pause_sec = float(self._config.general.kick_interval)
-        if end is not None:
-            pause_sec = min(pause_sec, max(0.0, end - time.monotonic()))
-        self.stop.wait(pause_sec)
+    def _sleep(self, wake: float) -> None:
+        """Until this moment of the monotonic clock, a stop or a reload."""
+        while not self.stop.is_set() and not self._is_reload_asked and (left := wake - time.monotonic()) > 0:
+            self._manager.beat()
+            self.stop.wait(min(left, _LONGEST_NAP_SEC))
+
+    def _status(self) -> str:
+        return f"archive {self._archive.get_host_port()}, {len(self._runner.busy())} tasks running"
+
+    def _reload(self) -> None:
+        """Takes up changed policy files; wrong ones change nothing."""
+        self._is_reload_asked = False
+        assert self._load
+        with self._manager.reloading():
+            try:
+                config = self._load()
+            except WalbError as error:
+                self._log.error("policy not reloaded", error)
+                return
+            controller, self._archive = worker_controller(config)
+            self._config = config
+            self._runner.adopt(config, controller)
+            self._controller = controller
+            self._log.info("policy reloaded")
 
     def _step_once(self) -> bool:
         """Whether a task was started."""
@@ -129,7 +168,13 @@ class Service:
             show("nothing is due")
         return EXIT_OK
 
-    def obey_signals(self) -> None:
-        """SIGINT and SIGTERM set `stop`."""
+    def obey_signals(self, load: Callable[[], Config]) -> None:
+        """SIGINT and SIGTERM set `stop`; SIGHUP takes up what `load` returns, or keeps what there is when it raises a
+        WalbError."""
+        self._load = load
         for number in END_SIGNALS:
             signal.signal(number, lambda *_: self.stop.set())
+        signal.signal(signal.SIGHUP, self._ask_reload)
+
+    def _ask_reload(self, *_: object) -> None:
+        self._is_reload_asked = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import ClassVar
 
 from walbd.archive.archive import Archive
@@ -26,6 +27,16 @@ from walbd.net import full_backup, hash_backup, replication, virtual_scan, wdiff
 from walbd.net.server import Handler
 from walbd.server.commands import Command, GetHandler
 from walbd.server.daemon import Daemon
+from walbd.world.files import Files
+
+
+def image_store(settings: ArchiveSettings, files: Files) -> ImageStore:
+    """The store that the options name, not opened. Raises InvalidArgument."""
+    if settings.volume_group:
+        return make_lvm_store(settings.volume_group, settings.thin_pool)
+    if settings.thin_pool:
+        raise InvalidArgument(f"-tp {settings.thin_pool} without -vg", "name the volume group of the pool")
+    return PlainFileStore(Path(settings.base_dir), files)
 
 
 class ArchiveDaemon(Daemon[ArchiveSettings, ArchiveVolume]):
@@ -43,11 +54,14 @@ class ArchiveDaemon(Daemon[ArchiveSettings, ArchiveVolume]):
 
     def make_store(self) -> ImageStore:
         """Where the images are. Tests have others."""
-        if self.settings.volume_group:
-            return make_lvm_store(self.settings.volume_group, self.settings.thin_pool)
-        if self.settings.thin_pool:
-            raise InvalidArgument(f"-tp {self.settings.thin_pool} without -vg", "name the volume group of the pool")
-        return PlainFileStore(self.base_dir, self.runtime.world.files)
+        return image_store(self.settings, self.runtime.world.files)
+
+    @classmethod
+    def check_settings(cls, settings: ArchiveSettings) -> list[str]:
+        store = image_store(settings, Files())
+        store.open()
+        store.close()
+        return []
 
     async def recover(self, volume_names: list[str]) -> None:
         await self.runtime.world.run(self.archive.store.open)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from walbd.device.device_log import DeviceLog
+from walbd.device.user.check import check_device
 from walbd.device.user.run import run_device, server_options
 from walbd.device.user.server import ServerOptions
 from walbd.model.error import AlreadyExists, InvalidArgument, StorageFailure, WalbError
@@ -67,6 +68,18 @@ def start_devices(devices: Sequence[ServerOptions], tell: Callable[[str], None])
     for device, failure in zip(devices, outcomes, strict=True):
         tell(f"{device.name}: {failure or 'serving'}")
     return int(any(outcomes))
+
+
+def check_devices(devices: Sequence[ServerOptions], tell: Callable[[str], None]) -> int:
+    """Tells of each whether it could be served. Returns the exit status: 0 when all could."""
+    status = 0
+    for device in devices:
+        try:
+            tell(check_device(device))
+        except WalbError as error:
+            tell(f"{device.name}: error: {error}")
+            status = 1
+    return status
 
 
 class _Starting:

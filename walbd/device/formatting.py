@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 
 from walbd.device.ownership import OwnedFile
@@ -22,8 +21,7 @@ def format_pair(ldev_path: str, ddev_path: str, name: str, pbs: int | None, *, i
         if log_pbs and data_pbs and log_pbs != data_pbs:
             raise InvalidArgument(f"physical block sizes differ: {ldev_path} {log_pbs}, {ddev_path} {data_pbs}")
         size_lb = device_size_bytes(ddev.fd) // LB_BYTES
-        format_ldev(ldev.fd, size_lb, name, pbs=pbs, discard=is_discarded)
-        os.fsync(ldev.fd)
+        format_ldev(ldev.fd, size_lb, name, pbs=pbs, discard=is_discarded, path=ldev_path)
         sector = read_super_sector(ldev.fd, name=ldev_path)
     return [*super_sector_lines(sector), ""]
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from walbd.device.control import DEFAULT_SOCKET_DIR
 from walbd.model.error import WalbError
 from walbd.version import VERSION
-from walbd.world.command_line import HELP, Arguments, Option, OptionError, is_help_asked, parse_arguments
+from walbd.world.command_line import HELP, Arguments, Option, OptionError, is_help_asked, parse_arguments, report_misuse
+from walbd.world.journal import print_error
+from walbd.world.service_manager import ServiceManager
+
+if TYPE_CHECKING:
+    from walbd.device.user.server import ServerOptions
 
 SOCKET_DIR = Option("s", "DIR", "folder of the sockets NAME.nbd and NAME.ctl", DEFAULT_SOCKET_DIR)
 # Of one device; a line of a list has the same.
@@ -21,22 +28,20 @@ DEVICE_OPTIONS = (
     Option("on-full", "overflow|error", "log that was not shipped is overwritten, or writes fail", "overflow"),
     Option("tcp", "HOST:PORT", "serve NBD there, too: nobody is asked who he is, so 127.0.0.1 or a closed network"),
 )
+CHECK = Option("-check", "", "tell whether the device could be served, and end")
 LIST = Option(
     "list", "FILE", "start, detached, every device of a file with these options on a line each", is_necessary=True
 )
-LIST_OPTIONS = (LIST, SOCKET_DIR)
+LIST_OPTIONS = (LIST, SOCKET_DIR, CHECK)
+EVERY_OPTION = (HELP, *DEVICE_OPTIONS, replace(LIST, is_necessary=False), CHECK)
+SYNOPSES = ("walb-device -n NAME -ldev PATH -ddev PATH [OPTIONS]", "walb-device -list FILE [-s DIR]")
 
 
 def help_text() -> str:
     """What -h prints."""
-    lines = [
-        f"walb device server version {VERSION}",
-        "",
-        "usage: walb-device -n NAME -ldev PATH -ddev PATH [options]",
-        "       walb-device -list FILE [-s DIR]",
-    ]
-    options = (HELP, *DEVICE_OPTIONS, replace(LIST, is_necessary=False))
-    return "\n".join([*lines, *(option.help_line() for option in options)])
+    one, many = SYNOPSES
+    lines = [f"walb device server version {VERSION}", "", f"usage: {one}", f"       {many}"]
+    return "\n".join([*lines, *(option.help_line() for option in EVERY_OPTION)])
 
 
 def main() -> int:
@@ -47,30 +52,40 @@ def main() -> int:
         return 0
     is_list = "-list" in words
     try:
-        arguments = parse_arguments(words, LIST_OPTIONS if is_list else DEVICE_OPTIONS)
+        arguments = parse_arguments(words, LIST_OPTIONS if is_list else (*DEVICE_OPTIONS, CHECK))
     except OptionError as error:
-        print(f"OptionError:{error}")
-        print(help_text())
+        report_misuse(str(error), f"usage: {SYNOPSES[is_list]}")
         return 1
     try:
         return _start_list(arguments) if is_list else _serve(arguments)
     except WalbError as error:
-        print(f"walb-device: error: {error}", file=sys.stderr)
+        print_error(f"walb-device: error: {error}")
         return 1
 
 
 def _serve(arguments: Arguments) -> int:
     from walbd.device.user.run import run_device, server_options
 
-    return run_device(server_options(arguments))
+    options = server_options(arguments)
+    if CHECK.name in arguments:
+        return _check(options)
+    return run_device(options, manager=ServiceManager.take(os.environ))
+
+
+def _check(options: ServerOptions) -> int:
+    from walbd.device.user.check import check_device
+
+    print(check_device(options))
+    return 0
 
 
 def _start_list(arguments: Arguments) -> int:
-    from walbd.device.device_list import read_device_list, start_devices
+    from walbd.device.device_list import check_devices, read_device_list, start_devices
 
     folder = replace(SOCKET_DIR, default=arguments.get("s"))
     options = tuple(folder if option is SOCKET_DIR else option for option in DEVICE_OPTIONS)
-    return start_devices(read_device_list(Path(arguments.get("list")), options), print)
+    devices = read_device_list(Path(arguments.get("list")), options)
+    return check_devices(devices, print) if CHECK.name in arguments else start_devices(devices, print)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from walbd.device.control import (
     CONTROL_SUFFIX,
@@ -19,9 +21,20 @@ from walbd.device.control import (
     result_of,
 )
 from walbd.device.device import DeviceInfo, LsidSet
-from walbd.model.error import NotFound, PeerUnreachable, ProtocolViolation, StorageFailure
+from walbd.model.error import InvalidArgument, NotFound, PeerUnreachable, ProtocolViolation, StorageFailure, WalbError
 
 ANSWER_SEC = 60.0
+
+
+T = TypeVar("T")
+
+
+def _understood(path: Path, read: Callable[[], T], *failures: type[WalbError]) -> T:
+    """What an answer says. Raises ProtocolViolation, which names the device, when it cannot be read."""
+    try:
+        return read()
+    except failures as error:
+        raise ProtocolViolation(f"walb device {path} answers nonsense: {error.message}") from error
 
 
 class _Channel:
@@ -56,7 +69,7 @@ class _Channel:
         if not line.endswith(b"\n"):
             await self.close()
             raise PeerUnreachable(f"walb device {self._path} closed the connection")
-        return result_of(decode_line(line))
+        return _understood(self._path, lambda: result_of(decode_line(line)), ProtocolViolation)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
@@ -99,24 +112,35 @@ class UserDevice:
     async def _ask(self, operation: str, **parameters: object) -> Json:
         return await self._requests.ask({"op": operation, **parameters}, ANSWER_SEC)
 
+    async def _member(self, kind: type[T], name: str, operation: str, **parameters: object) -> T:
+        """One member of an answer."""
+        return self._checked(kind, name, await self._ask(operation, **parameters))
+
+    def _checked(self, kind: type[T], name: str, answer: Json) -> T:
+        value = answer.get(name)
+        if not isinstance(value, kind):
+            raise ProtocolViolation(f"walb device {self.control_path} answers nonsense: no {name}")
+        return value
+
+    def _lsids(self, answer: Json) -> LsidSet:
+        return _understood(self.control_path, lambda: lsids_from_json(answer.get("lsids")), InvalidArgument)
+
     async def info(self) -> DeviceInfo:
-        info = info_from_json(await self._ask("info"))
+        answer = await self._ask("info")
+        info = _understood(self.control_path, lambda: info_from_json(answer), ProtocolViolation)
         self._paths = info.ldev_path, info.ddev_path
         return info
 
     async def lsids(self) -> LsidSet:
-        return lsids_from_json((await self._ask("lsids")).get("lsids"))
+        return self._lsids(await self._ask("lsids"))
 
     async def wait(self, seen: LsidSet, timeout_sec: float) -> LsidSet:
         request: Json = {"op": "wait", "lsids": lsids_to_json(seen), "timeout_sec": timeout_sec}
         if self._events is not None:
             request["events"] = self._events
         answer = await self._waits.ask(request, timeout_sec + ANSWER_SEC)
-        events = answer.get("events")
-        if not isinstance(events, int):
-            raise ProtocolViolation("control answer has no events")
-        self._events = events
-        return lsids_from_json(answer.get("lsids"))
+        self._events = self._checked(int, "events", answer)
+        return self._lsids(answer)
 
     async def set_oldest(self, lsid: int) -> None:
         await self._ask("set-oldest", lsid=lsid)
@@ -137,13 +161,13 @@ class UserDevice:
         await self._ask("melt")
 
     async def checkpoint_interval_ms(self) -> int:
-        return int((await self._ask("info"))["checkpoint_interval_ms"])
+        return await self._member(int, "checkpoint_interval_ms", "info")
 
     async def set_checkpoint_interval_ms(self, interval_ms: int) -> None:
         await self._ask("set-checkpoint-interval", interval_ms=interval_ms)
 
     async def is_frozen(self) -> bool:
-        return bool((await self._ask("info"))["is_frozen"])
+        return await self._member(bool, "is_frozen", "info")
 
     async def is_flush_capable(self) -> bool:
         return True
@@ -151,8 +175,8 @@ class UserDevice:
     async def attach(self, index: int | None, timeout_sec: int, dead_sec: int) -> str:
         """Makes it a block device of the kernel, /dev/nbdN with this index or the first free one; returns that. Raises
         BadState when it is attached, or that node is in use, and what docs/device.md lists."""
-        answer = await self._ask("attach", index=index, timeout_sec=timeout_sec, dead_sec=dead_sec)
-        return str(answer["node"])
+        parameters = {"index": index, "timeout_sec": timeout_sec, "dead_sec": dead_sec}
+        return await self._member(str, "node", "attach", **parameters)
 
     async def detach(self, is_forced: bool) -> None:
         """Takes it away from the kernel; refused while it is mounted or otherwise in use, unless forced."""
@@ -161,11 +185,11 @@ class UserDevice:
     async def numbers(self) -> tuple[int, int]:
         """(major, minor) of the kernel's block device, (0, 0) when it is not attached."""
         info = await self._ask("info")
-        return int(info["major"]), int(info["minor"])
+        return self._checked(int, "major", info), self._checked(int, "minor", info)
 
     async def server_pid(self) -> int:
         """Process id of the server."""
-        return int((await self._ask("info"))["pid"])
+        return await self._member(int, "pid", "info")
 
     async def delete(self, is_forced: bool) -> None:
         await self._ask("stop", force=is_forced)

@@ -41,6 +41,11 @@ class Command:
     min_words: int
     max_words: int
 
+    @property
+    def form(self) -> str:
+        """How it is written."""
+        return f"{self.name} {self.usage}".rstrip()
+
 
 def socket_dir_of(arguments: Arguments) -> Path:
     """-s, else the environment, else the default."""
@@ -280,28 +285,54 @@ def _commands() -> Iterable[Command]:
         1,
         2,
     )
-    yield on_device("detach", "takes it away from the kernel, also when its server is dead", _detach, options=forced)
-    yield Command("list", "[-s DIR]", "lists the devices", _list, (SOCKET_DIR,), 0, 0)
-    yield on_device("set-checkpoint-interval", "0 turns checkpoints off", _on_device(_set_interval), "MS")
-    yield on_device("get-checkpoint-interval", "prints it in ms", _on_device(_get_interval))
-    yield on_device("force-checkpoint", "takes a checkpoint", _on_device(_checkpoint))
+    yield on_device(
+        "detach", "takes the device away from the kernel, also when its server is dead", _detach, options=forced
+    )
+    yield Command(
+        "list",
+        "[-s DIR]",
+        "lists the devices: major and minor number (0 0 unless attached) and name",
+        _list,
+        (SOCKET_DIR,),
+        0,
+        0,
+    )
+    yield on_device(
+        "set-checkpoint-interval",
+        "sets the time between checkpoints; 0 turns them off",
+        _on_device(_set_interval),
+        "MS",
+    )
+    yield on_device("get-checkpoint-interval", "prints the time between checkpoints in ms", _on_device(_get_interval))
+    yield on_device("force-checkpoint", "takes a checkpoint now", _on_device(_checkpoint))
     yield on_device("set-oldest-lsid", "gives the log before LSID free", _on_device(_set_oldest), "LSID")
-    yield on_device("get-oldest-lsid", "prints it", _lsid(lambda lsids: lsids.oldest))
-    yield on_device("get-written-lsid", "prints it", _lsid(lambda lsids: lsids.written))
-    yield on_device("get-permanent-lsid", "prints it", _lsid(lambda lsids: lsids.permanent))
-    yield on_device("get-completed-lsid", "prints it", _lsid(lambda lsids: lsids.completed))
-    yield on_device("get-log-usage", "prints the blocks of log kept", _on_device(_log_usage))
-    yield on_device("get-log-capacity", "prints the blocks the ring has", _on_device(_log_capacity))
+    yield on_device("get-oldest-lsid", "prints where the log kept begins", _lsid(lambda lsids: lsids.oldest))
+    yield on_device(
+        "get-written-lsid", "prints up to where the log is on the data device", _lsid(lambda lsids: lsids.written)
+    )
+    yield on_device("get-permanent-lsid", "prints up to where the log is durable", _lsid(lambda lsids: lsids.permanent))
+    yield on_device(
+        "get-completed-lsid", "prints up to where writes are acknowledged", _lsid(lambda lsids: lsids.completed)
+    )
+    yield on_device("get-log-usage", "prints the physical blocks of log kept", _on_device(_log_usage))
+    yield on_device("get-log-capacity", "prints the physical blocks the ring has", _on_device(_log_capacity))
     yield on_device("get-size", "prints the size in blocks of 512 bytes", _on_device(_size))
-    yield on_device("get-log-size", "prints that of its log device", _on_device(_log_size))
-    yield on_device("is-flush-capable", "prints 0 or 1", _on_device(_is_flush_capable))
-    yield on_device("is-log-overflow", "prints 0 or 1", _on_device(_is_overflow))
-    yield on_device("is-flozen", "prints 0 or 1 (the old spelling of is-frozen)", _on_device(_is_frozen))
-    yield on_device("is-frozen", "prints 0 or 1", _on_device(_is_frozen))
+    yield on_device("get-log-size", "prints the size of its log device in blocks of 512 bytes", _on_device(_log_size))
+    yield on_device("is-flush-capable", "prints 1 if it knows flushes, else 0", _on_device(_is_flush_capable))
+    yield on_device(
+        "is-log-overflow", "prints 1 if log was overwritten that was not shipped, else 0", _on_device(_is_overflow)
+    )
+    yield on_device("is-flozen", "the old spelling of is-frozen", _on_device(_is_frozen))
+    yield on_device("is-frozen", "prints 1 if writes are held back, else 0", _on_device(_is_frozen))
     yield on_device("resize", "grows the device; 0: to the size of its data device", _on_device(_resize), "[LB]")
-    yield on_device("reset-wal", "throws the log away", _on_device(_reset_wal))
-    yield on_device("clear-wal", "gives the present log free once it is written", _on_device(_clear_wal), "[SEC]")
-    yield on_device("freeze", "holds writes back, for ever or for SEC seconds", _on_device(_freeze), "[SEC]")
+    yield on_device("reset-wal", "throws the log away, and the overflow mark", _on_device(_reset_wal))
+    yield on_device(
+        "clear-wal",
+        "gives the present log free once it is on the data device; waits SEC seconds, or for ever",
+        _on_device(_clear_wal),
+        "[SEC]",
+    )
+    yield on_device("freeze", "holds writes back, for SEC seconds or until melt", _on_device(_freeze), "[SEC]")
     yield on_device("melt", "lets writes go on", _on_device(_melt))
     yield Command("get-version", "", "prints the version of the driver interface", _version, (), 0, 0)
 

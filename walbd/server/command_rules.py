@@ -24,13 +24,15 @@ EVERY_ACTION = ("*",)
 
 @dataclass(frozen=True)
 class CommandRule:
-    """One row. `states` None means any state; `forbids` names the actions that must not run."""
+    """One row. `states` None means any state; `forbids` names the actions that must not run; `remedy` says how a volume
+    gets into the state."""
 
     command: str
     states: tuple[str, ...] | None
     answer: Answer = Answer.SYNC
     forbids: tuple[str, ...] = ()
     not_stopping: bool = False
+    remedy: str = ""
 
 
 def rule_table(*rows: CommandRule) -> Mapping[str, CommandRule]:
@@ -47,7 +49,8 @@ def check_rule(rule: CommandRule, volume: str, state: str, stop_state: StopState
         hint = "a stop is in progress; wait for its end, or end it with 'stop VOL force'"
         raise BadState(f"verifyStopState:{volume}:{stop_state.value}:{StopState.NOT_STOPPING.value}", hint)
     if rule.states is not None and state not in rule.states:
-        raise BadState(f"bad state:{volume}:{state}", f"{rule.command} needs the state {' or '.join(rule.states)}")
+        hint = f"{rule.command} needs the state {' or '.join(rule.states)}"
+        raise BadState(f"bad state:{volume}:{state}", f"{hint}; {rule.remedy}" if rule.remedy else hint)
     for name in actions.names if rule.forbids == EVERY_ACTION else rule.forbids:
         if count := actions.count(name):
             raise BadState(f"there are running action:{name}:{count}", f"wait until {name} of {volume} has ended")

@@ -47,6 +47,8 @@ class CommonSettings(Settings):
         "allow-exec", Kind.SWITCH, False, "obey exec: run programs for whoever can reach the port"
     )
 
+    checks_only: bool = option("-check", Kind.SWITCH, False, "tell whether the daemon could start, and end")
+
     def check(self) -> None:
         super().check()
         if self.keep_alive:

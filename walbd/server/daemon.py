@@ -2,7 +2,8 @@
 
 Start: base directory, log (banner, options), recovery, port, `run:Ready to accept connections`.
 End: `shutdown graceful` waits for running work; `shutdown force`, SIGTERM, SIGINT, SIGQUIT and SIGABRT end it at the
-next block, and within 10 s in any case. SIGHUP reopens the log, SIGPIPE is ignored.
+next block, and within 10 s in any case. SIGHUP reopens the log, SIGPIPE is ignored. A service manager is told of each
+step.
 """
 
 from __future__ import annotations
@@ -97,6 +98,12 @@ class Daemon(ABC, Generic[S, V]):
     def data_conversations(self) -> Mapping[str, ConnectionHandler]:
         """What other daemons may ask for. Each handler registers its work in `works`."""
 
+    @classmethod
+    def check_settings(cls, settings: S) -> list[str]:
+        """What --check looks at for this kind of daemon alone; blocks and changes nothing. Returns warnings, raises
+        WalbError when the daemon could not start."""
+        return []
+
     async def begin_service(self) -> None:
         """Starts queues and monitors, once the port is open."""
 
@@ -109,9 +116,10 @@ class Daemon(ABC, Generic[S, V]):
 
     async def run(self, volume_names: list[str]) -> bool:
         """Serves until a shutdown is requested. False when work did not end in time and must be abandoned."""
-        log, shutdown = self.runtime.log, self.runtime.shutdown
+        log, shutdown, manager = self.runtime.log, self.runtime.shutdown, self.runtime.manager
         with _signals(self.runtime):
             reporter = asyncio.create_task(self._report_suppressed())
+            beating = asyncio.create_task(manager.keep_beating(self._status_line, self.runtime.world.sleep))
             try:
                 await self._unless_forced(self.recover(volume_names))
                 listener = self.runtime.world.network.listen(self.settings.bind, self.settings.port)
@@ -129,6 +137,7 @@ class Daemon(ABC, Generic[S, V]):
                 await self.begin_service()
                 log.info("run", f"listening on {self.settings.bind or '*'}:{self.port}")
                 log.info("run", "Ready to accept connections")
+                manager.ready(self._status_line())
                 await self.runtime.changes.wait_for(lambda: shutdown.is_requested or serving.done())
                 if serving.done():
                     await serving
@@ -137,6 +146,7 @@ class Daemon(ABC, Generic[S, V]):
                 return True
             finally:
                 reporter.cancel()
+                beating.cancel()
 
     def _conversations(self) -> dict[str, Conversation]:
         data = {name: Conversation(self._counted(serve), False) for name, serve in self.data_conversations().items()}
@@ -155,6 +165,7 @@ class Daemon(ABC, Generic[S, V]):
     async def _end(self, serving: asyncio.Task[None]) -> bool:
         log, shutdown, changes = self.runtime.log, self.runtime.shutdown, self.runtime.changes
         log.info("run", "Waiting for remaining tasks")
+        self.runtime.manager.stopping(self._status_line(), is_patient=not shutdown.is_forced)
         # Connections are accepted meanwhile: `status`, and the second request that escalates.
         await changes.wait_for(lambda: shutdown.is_forced or self.is_idle())
         await self._within_limit(changes.wait_for(self.is_idle))
@@ -190,6 +201,15 @@ class Daemon(ABC, Generic[S, V]):
             raise Cancelled("the start was ended by a shutdown")
         task.result()
 
+    def _status_line(self) -> str:
+        """What a service manager shows."""
+        if self.runtime.shutdown.is_requested:
+            return "waiting for remaining tasks"
+        if not self.port:
+            return "loading volumes"
+        failed = sum(volume.failure is not None for volume in self.volumes)
+        return f"port {self.port}, {len(self.volumes)} volumes" + (f", {failed} failed" if failed else "")
+
     async def _report_suppressed(self) -> None:
         while True:
             await self.runtime.world.sleep(SUPPRESSED_PERIOD_SEC)
@@ -212,10 +232,14 @@ def _signals(runtime: Runtime) -> Any:
         runtime.log.info("shutdown", FORCE, number.name)
         runtime.shutdown.request(FORCE)
 
+    def reload() -> None:
+        with runtime.manager.reloading():
+            runtime.log.reopen()
+
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     for number in FORCE_SIGNALS:
         loop.add_signal_handler(number, force, number)
-    loop.add_signal_handler(signal.SIGHUP, runtime.log.reopen)
+    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         yield
     finally:

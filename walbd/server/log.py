@@ -1,7 +1,8 @@
 """The log of a daemon: `YYYY-MM-DD hh:mm:ss.mmm LEVEL text`, UTC, one record one line, written at once.
 
-(servers.md section 2.4.) Fields of a message are joined by `:`; messages of a connection begin with `[self][peer] `.
-A WARNING or ERROR that repeats is written once per period, later with how often it was suppressed.
+(servers.md section 2.4.) On stderr that goes to the journal: `<PRIORITY>LEVEL text`. Fields of a message are joined by
+`:`; messages of a connection begin with `[self][peer] `. A WARNING or ERROR that repeats is written once per period,
+later with how often it was suppressed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from walbd.model.error import StorageFailure, one_line
 from walbd.server.repeats import Repeats
+from walbd.world.journal import is_journal, journal_line
 
 LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 STDERR = "-"
@@ -29,6 +31,13 @@ class LineFormatter(logging.Formatter):
         return f"{stamp}.{int(record.msecs):03d} {record.levelname} {one_line(record.getMessage())}\n"
 
 
+class JournalFormatter(logging.Formatter):
+    """One record as one line for the journal, which knows the time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{journal_line(record.levelname, one_line(record.getMessage()))}\n"
+
+
 class FileHandler(logging.Handler):
     """Appends each record with a single write, so that it is complete in the file at once."""
 
@@ -36,7 +45,7 @@ class FileHandler(logging.Handler):
         super().__init__()
         self._path = path
         self._fd = sys.stderr.fileno() if path is None else self._open(path)
-        self.setFormatter(LineFormatter())
+        self.setFormatter(JournalFormatter() if path is None and is_journal(sys.stderr) else LineFormatter())
 
     @staticmethod
     def _open(path: Path) -> int:

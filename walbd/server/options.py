@@ -52,6 +52,18 @@ class Option:
     must: bool
     check: Check | None
 
+    @property
+    def form(self) -> str:
+        """How it is written: `-p PORT`."""
+        return f"-{self.name} {self.word}".rstrip()
+
+    @property
+    def explanation(self) -> str:
+        """What it is for, and what holds without it."""
+        has_default = not self.must and self.kind is not Kind.SWITCH and self.default != ""
+        default = f" (default {_text(self.default)})" if has_default else ""
+        return f"{self.help}{default}{' (must)' if self.must else ''}"
+
 
 class OptionError(InvalidArgument):
     """The command line is not well formed; the message is what follows `OptionError:`."""
@@ -111,6 +123,7 @@ class Settings:
         return [
             f"{row.name}={_text(getattr(self, field))} ({'set' if row.name in self.given else 'default'})"
             for field, row in self.options()
+            if not row.name.startswith("-")  # --check, with which nothing is logged
         ]
 
 
@@ -139,15 +152,15 @@ def parse(settings_class: type[S], arguments: Sequence[str]) -> S:
     return settings
 
 
+def synopsis(settings_class: type[Settings], program: str) -> str:
+    """How the program is called."""
+    return " ".join([program, *(row.form for _, row in settings_class.options() if row.must), "[OPTIONS]"])
+
+
 def help_text(settings_class: type[Settings], program: str, version_line: str) -> str:
     """What `-h` prints."""
-    rows = [row for _, row in settings_class.options()]
-    lines = [version_line, "", f"usage: {program} [options]", "  -h : print this help"]
-    for row in rows:
-        default = "" if row.must or row.kind is Kind.SWITCH else f" (default {_text(row.default)})"
-        head = f"  -{row.name} {row.word}".rstrip()
-        lines.append(f"{head} : {row.help}{default}{' (must)' if row.must else ''}")
-    return "\n".join(lines)
+    lines = [version_line, "", f"usage: {synopsis(settings_class, program)}", "  -h : print this help"]
+    return "\n".join([*lines, *(f"  {row.form} : {row.explanation}" for _, row in settings_class.options())])
 
 
 def _words(arguments: Sequence[str], kinds: Mapping[str, Kind]) -> dict[str, str]:

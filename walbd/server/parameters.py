@@ -8,6 +8,8 @@ from walbd.model.error import InvalidArgument
 from walbd.model.limits import check_bulk_bytes, check_range, check_volume_name
 from walbd.model.size import parse_size, parse_uint
 
+SEE_HELP = "walbc COMMAND -h explains the parameters"
+
 
 class Parameters:
     """Reads positional parameters; every method raises InvalidArgument for what is not acceptable."""
@@ -16,9 +18,9 @@ class Parameters:
         """Refuses fewer than `least` and more than `most` (None: as many as there are)."""
         given = len(params)
         if given < least:
-            raise InvalidArgument(f"missing required params: {given} {least}", f"{least} parameters are needed")
+            raise InvalidArgument(f"missing required params: {given} {least}", f"{SEE_HELP}: it takes {least} or more")
         if most is not None and given > most:
-            raise InvalidArgument(f"bad size:{most}:{given}", f"at most {most} parameters are allowed")
+            raise InvalidArgument(f"bad size:{most}:{given}", f"{SEE_HELP}: it takes {most} or fewer here")
         for index, text in enumerate(params):
             if not text:
                 raise InvalidArgument(f"required parameter is empty: {index} {least}")

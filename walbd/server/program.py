@@ -1,7 +1,8 @@
 """From the command line to a running daemon and its exit status.
 
-0: `-h`, or the daemon was ended by `shutdown` or a signal. 1: everything else; the reason is one line, for a command
-line that is not well formed `OptionError:...` and the help on stdout, otherwise `<Kind>Server: error: ...` on stderr.
+0: `-h`, the daemon was ended by `shutdown` or a signal, or --check found that it could start. 1: everything else; the
+reason is one line, for a command line that is not well formed `OptionError:...` and the help on stdout, otherwise
+`<Kind>Server: error: ...` on stderr.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import uvloop
 from walbd.model.error import WalbError, one_line
 from walbd.server.about import banner
 from walbd.server.base_directory import BaseDirectory
+from walbd.server.check import check_start
 from walbd.server.common_options import CommonSettings
 from walbd.server.daemon import Daemon, banner_lines
 from walbd.server.log import Log, defect_text, open_log
@@ -25,6 +27,8 @@ from walbd.server.options import HelpWanted, OptionError, help_text, parse
 from walbd.server.repeats import Repeats
 from walbd.server.runtime import Runtime
 from walbd.server.volume import Volume
+from walbd.world.journal import print_error
+from walbd.world.service_manager import ServiceManager
 from walbd.world.world import World
 
 S = TypeVar("S", bound=CommonSettings)
@@ -52,14 +56,23 @@ def run_daemon(
     except WalbError as error:
         return _fail(kind, str(error))
     try:
-        return _run(daemon_class, settings)
+        return _check(daemon_class, settings) if settings.checks_only else _run(daemon_class, settings)
     except WalbError as error:
         return _fail(kind, str(error))
     except Exception as error:
         return _fail(kind, defect_text(error))
 
 
+def _check(daemon_class: type[Daemon[S, V]], settings: S) -> int:
+    fine, warnings = check_start(daemon_class, settings)
+    for warning in warnings:
+        print(f"{daemon_class.kind.capitalize()}Server: warning: {warning}", file=sys.stderr)
+    print(f"walb-{daemon_class.kind} {fine}")
+    return SUCCESS
+
+
 def _run(daemon_class: type[Daemon[S, V]], settings: S) -> int:
+    manager = ServiceManager.take(os.environ)
     settings, warnings = settings.adjusted()
     world = World()
     base = BaseDirectory(world.files, Path(settings.base_dir), daemon_class.kind, daemon_class.creates_base)
@@ -73,7 +86,7 @@ def _run(daemon_class: type[Daemon[S, V]], settings: S) -> int:
         if base.swept:
             log.info("removed interrupted directories", base.swept)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            ended = runner.run(_serve(daemon_class, settings, world, log, base))
+            ended = runner.run(_serve(daemon_class, settings, Runtime.make(world, log, manager), base))
             log.write_suppressed(everything=True)
             log.info(f"shutdown {banner(daemon_class.kind)}")
             if not ended:
@@ -89,9 +102,9 @@ def _run(daemon_class: type[Daemon[S, V]], settings: S) -> int:
     return SUCCESS
 
 
-async def _serve(daemon_class: type[Daemon[S, V]], settings: S, world: World, log: Log, base: BaseDirectory) -> bool:
-    daemon = daemon_class(settings, Runtime.make(world, log))
-    return await daemon.run(base.volume_names(log))
+async def _serve(daemon_class: type[Daemon[S, V]], settings: S, runtime: Runtime, base: BaseDirectory) -> bool:
+    daemon = daemon_class(settings, runtime)
+    return await daemon.run(base.volume_names(runtime.log))
 
 
 def _abandon(log: Log) -> None:
@@ -103,5 +116,5 @@ def _abandon(log: Log) -> None:
 
 
 def _fail(kind: str, text: str) -> int:
-    print(f"{kind.capitalize()}Server: error: {text}", file=sys.stderr)
+    print_error(f"{kind.capitalize()}Server: error: {text}")
     return FAILURE

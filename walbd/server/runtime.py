@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from walbd.server.changes import Changes
 from walbd.server.log import Log
 from walbd.server.shutdown import Shutdown
+from walbd.world.service_manager import ServiceManager
 from walbd.world.world import World
 
 
@@ -18,8 +19,10 @@ class Runtime:
     log: Log
     changes: Changes
     shutdown: Shutdown
+    manager: ServiceManager
 
     @classmethod
-    def make(cls, world: World, log: Log) -> Runtime:
+    def make(cls, world: World, log: Log, manager: ServiceManager | None = None) -> Runtime:
+        """Without a manager, nobody is told how the daemon is."""
         changes = Changes(world)
-        return cls(world, log, changes, Shutdown(changes))
+        return cls(world, log, changes, Shutdown(changes), manager or ServiceManager())

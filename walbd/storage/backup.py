@@ -98,7 +98,8 @@ async def _ask(sender: BackupSender, connection: Connection) -> int:
     try:
         return await sender.ask()
     except Refused as error:
-        raise Refused(f"not accepted by archive:{connection.peer_id}:{error.message}", error.hint) from error
+        hint = error.hint and f"at the archive: {error.hint}"
+        raise Refused(f"not accepted by archive:{connection.peer_id}:{error.message}", hint) from error
 
 
 async def _run(

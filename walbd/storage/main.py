@@ -9,6 +9,7 @@ from functools import cached_property
 
 from walbd.net.server import Handler
 from walbd.server.background import BackgroundQueue, Outcome
+from walbd.server.check import unresolved
 from walbd.server.commands import Command, GetHandler
 from walbd.server.daemon import Daemon
 from walbd.server.program import run_daemon
@@ -56,6 +57,10 @@ class StorageDaemon(Daemon[StorageSettings, StorageVolume]):
     def ts_deltas(self) -> TsDeltas:
         """How far the archive is behind."""
         return TsDeltas(self.context)
+
+    @classmethod
+    def check_settings(cls, settings: StorageSettings) -> list[str]:
+        return unresolved([settings.archive, *settings.proxies])
 
     async def _run_task(self, name: str) -> Outcome:
         return await run_task(self.context, name)

@@ -63,7 +63,9 @@ async def run_task(context: Context, name: str) -> Outcome:
     except WalbError as error:
         volume.trouble = error
         raise
-    volume.trouble = None
+    # An overflow, which this or the monitor has found meanwhile, stays told.
+    if volume.machine.state in MONITORED:
+        volume.trouble = None
     return outcome
 
 

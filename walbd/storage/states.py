@@ -46,6 +46,8 @@ MONITORED = (TARGET, STANDBY, *BACKING_UP)
 EXISTING = (SYNC_READY, STOPPED, TARGET, STANDBY)
 NOT_CLEAR = tuple(sorted((STATES.static | STATES.dynamic) - {CLEAR}))
 
+_TO_SYNC_READY = "a Target becomes it by stop and reset-vol, a Standby by stop"
+
 RULES = rule_table(
     CommandRule("init-vol", (CLEAR,)),
     CommandRule("clear-vol", (SYNC_READY,)),
@@ -53,8 +55,8 @@ RULES = rule_table(
     CommandRule("start standby", (SYNC_READY,), not_stopping=True),
     CommandRule("stop", MONITORED, Answer.ASYNC),
     CommandRule("snapshot", (TARGET, STOPPED), not_stopping=True),
-    CommandRule("full-bkp", (SYNC_READY,), Answer.ASYNC, not_stopping=True),
-    CommandRule("hash-bkp", (SYNC_READY,), Answer.ASYNC, not_stopping=True),
+    CommandRule("full-bkp", (SYNC_READY,), Answer.ASYNC, not_stopping=True, remedy=_TO_SYNC_READY),
+    CommandRule("hash-bkp", (SYNC_READY,), Answer.ASYNC, not_stopping=True, remedy=_TO_SYNC_READY),
     CommandRule("resize", EXISTING, not_stopping=True),
     CommandRule("reset-vol", (STOPPED,), not_stopping=True),
     CommandRule("kick", None),

@@ -1,1 +1,1 @@
-"""The command line tools for logs and diffs (docs/tools.md)."""
+"""The command line tools for logs and diffs (docs/reference/walb-tools.md)."""

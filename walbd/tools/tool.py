@@ -46,7 +46,8 @@ class Tool:
 
     def usage(self) -> str:
         """The line after `usage:`."""
-        return f"{self.name} [OPTIONS] {self.words}".rstrip()
+        needed = [option.form for option in self.options if option.is_necessary]
+        return " ".join([self.name, *needed, "[OPTIONS]", self.words]).rstrip()
 
     def help_text(self) -> str:
         """What -h prints."""

@@ -19,36 +19,45 @@ from walbd.wlog.super_sector import (
 )
 
 SALT_BITS = 32
+# What a device can be served with: room for a header, padding and a record several times over.
+MIN_RING_PB = 64
 
 
 def format_ldev(
-    fd: int, device_size_lb: int, name: str = "", *, pbs: int | None = None, discard: bool = True
+    fd: int,
+    device_size_lb: int,
+    name: str = "",
+    *,
+    pbs: int | None = None,
+    discard: bool = True,
+    path: str = "log device",
 ) -> SuperSector:
     """Writes a new, empty log with random uuid and salt into the log device open for writing at fd; syncs it.
 
     device_size_lb is the size of the data device. pbs is an argument for regular files only (None: 512): block devices
     say theirs. With discard the whole device is freed first where that is possible; where not, the new salt hides what
-    lies in the ring. Raises InvalidArgument (name longer than 25 bytes, device too small ...), StorageFailure.
+    lies in the ring. `path` is for messages. Raises InvalidArgument (name longer than 25 bytes, device too small ...),
+    StorageFailure.
     """
     check_super_name(name)
     check_volume_size_lb(device_size_lb)
     try:
         use, size_bytes = _block_size(fd, pbs), device_size_bytes(fd)
     except OSError as error:
-        raise StorageFailure(f"cannot examine the log device: {error.strerror}") from error
+        raise StorageFailure(f"cannot examine {path}: {error.strerror}") from error
     blank = SuperSector(
         use, secrets.randbits(SALT_BITS), secrets.token_bytes(UUID_BYTES), name, 0, 0, 0, device_size_lb
     )
     ring_size_pb = size_bytes // use - blank.ring_offset_pb
-    if ring_size_pb <= 0:
+    if ring_size_pb < MIN_RING_PB:
         raise InvalidArgument(
-            f"log device of {size_bytes} bytes is too small",
-            f"the head takes {blank.ring_offset_pb * use} bytes, and the ring needs room too",
+            f"{path} is too small for a log device: {size_bytes} bytes",
+            f"it needs at least {(blank.ring_offset_pb + MIN_RING_PB) * use}, and much more to be of use",
         )
     super_sector = SuperSector(use, blank.salt, blank.uuid, name, ring_size_pb, 0, 0, device_size_lb)
     if discard:
         lib.walb_punch_hole(fd, 0, size_bytes)
-    write_super_sector(fd, super_sector)
+    write_super_sector(fd, super_sector, name=path)
     return super_sector
 
 

@@ -38,11 +38,12 @@ class Recovered:
     is_overflow: bool
 
 
-def recover(ldev_fd: int, ddev_fd: int, super_sector: SuperSector, in_flight_pb: int | None = None) -> Recovered:
+def recover(ldev_fd: int, ddev_fd: int, super_sector: SuperSector, window_pb: int | None = None) -> Recovered:
     """Redoes the log from written_lsid, cuts a partly valid last pack, invalidates stale ones, stores the super sector.
 
-    Both descriptors are open for writing and owned by the caller. in_flight_pb is how much log may have been written
-    behind a lost block before the crash (None: a whole ring); so far stale packs are searched. Raises StorageFailure on
+    Both descriptors are open for writing and owned by the caller. So far behind the end of
+    the log stale packs are searched: window_pb blocks; None: the whole ring, which is right when nothing is known of
+    the crash and nobody searches the rest before new log gets there. Raises StorageFailure on
     any read, write or sync error, Corrupted when a valid header is malformed or a record lies outside the data device.
     """
     begin = super_sector.written_lsid
@@ -63,8 +64,10 @@ def recover(ldev_fd: int, ddev_fd: int, super_sector: SuperSector, in_flight_pb:
     latest = redo.next_lsid
     if result == BAD_DATA:
         latest = _cut(ldev_fd, super_sector, redo)
-    window_pb = super_sector.ring_size_pb if in_flight_pb is None else min(in_flight_pb, super_sector.ring_size_pb)
-    stale_count = _invalidate_stale(ldev_fd, super_sector, latest, window_pb)
+    ring_size_pb = super_sector.ring_size_pb
+    stale_count = invalidate_stale(
+        ldev_fd, super_sector, latest, ring_size_pb if window_pb is None else min(window_pb, ring_size_pb)
+    )
     _sync(ddev_fd, "data")
     if result == BAD_DATA or stale_count > 0:
         _sync(ldev_fd, "log")
@@ -119,7 +122,7 @@ def _cut(ldev_fd: int, super_sector: SuperSector, redo: LogRedo) -> int:
     return redo.read_lsid
 
 
-def _invalidate_stale(ldev_fd: int, super_sector: SuperSector, latest: int, window_pb: int) -> int:
+def invalidate_stale(ldev_fd: int, super_sector: SuperSector, latest: int, window_pb: int) -> int:
     """Zeroes what a later recovery could take for a continuation of the log (16.5); returns how many blocks."""
     pbs, count = super_sector.pbs, 0
     zeros = bytes(pbs)

@@ -117,18 +117,18 @@ def read_super_sector(fd: int, pbs: int | None = None, name: str = "log device")
     return SuperSector.parse(block[:use], use, size_bytes, name)
 
 
-def write_super_sector(fd: int, super_sector: SuperSector, *, sync: bool = True) -> None:
+def write_super_sector(fd: int, super_sector: SuperSector, *, sync: bool = True, name: str = "log device") -> None:
     """Writes the super sector as one block (its atomicity is what crash safety rests on) and syncs the log device.
 
-    The caller has synced what the new values promise. Raises StorageFailure."""
+    The caller has synced what the new values promise. Raises StorageFailure, which names the log device."""
     block = super_sector.pack()
     try:
         if os.pwrite(fd, block, RESERVED_BYTES) != len(block):
-            raise StorageFailure("cannot write the super sector: short write")
+            raise StorageFailure(f"cannot write the super sector of {name}: short write")
         if sync:
             os.fdatasync(fd)
     except OSError as error:
-        raise StorageFailure(f"cannot write the super sector: {error.strerror}") from error
+        raise StorageFailure(f"cannot write the super sector of {name}: {error.strerror}") from error
 
 
 def check_super_name(name: str) -> str:

@@ -30,11 +30,20 @@ class Option:
     is_necessary: bool = False
     is_list: bool = False
 
+    @property
+    def form(self) -> str:
+        """How it is written: `-o PATH`."""
+        return f"-{self.name} {self.value}{'...' * self.is_list}" if self.value else f"-{self.name}"
+
+    @property
+    def explanation(self) -> str:
+        """What it is for, and what holds without it."""
+        default = f" (default {self.default})" if self.default is not None else ""
+        return f"{self.text}{default}{' (must)' if self.is_necessary else ''}"
+
     def help_line(self) -> str:
         """Its line in the help."""
-        word = f" {self.value}{'...' * self.is_list}" if self.value else ""
-        default = f" (default {self.default})" if self.default is not None else ""
-        return f"  -{self.name}{word} : {self.text}{default}{' (must)' if self.is_necessary else ''}"
+        return f"  {self.form} : {self.explanation}"
 
 
 @dataclass(slots=True)
@@ -129,3 +138,8 @@ def report(program: str, text: str, level: str = "ERROR") -> None:
     now = datetime.now(UTC)
     time = f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
     print(f"{time} {level} {program}:{one_line(text)}", file=sys.stderr)
+
+
+def report_misuse(text: str, hint: str) -> None:
+    """Writes to stderr, in one line, why a command line does not fit."""
+    print(f"OptionError:{one_line(f'{text} (hint: {hint})')}", file=sys.stderr)

@@ -224,7 +224,7 @@ class Network:
         except TimeoutError as error:
             raise PeerUnreachable(f"no connection to {where} within {timeout_sec:g} s") from error
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = reason_of(error)
             raise PeerUnreachable(f"cannot connect to {where}: {reason}", "is the server running there?") from error
 
     async def _connect_any(self, host: str, port: int, end_sec: float | None) -> socket.socket:
@@ -263,12 +263,28 @@ class Network:
             else:
                 sock = socket.create_server(("", port), backlog=LISTEN_BACKLOG)
         except OSError as error:
-            where = f"{bind or '*'}:{port}"
-            hint = "is another server using the port? choose another with -p, another address with -bind"
-            raise StorageFailure(f"cannot listen on {where}: {listen_reason(error)}", hint) from error
+            raise _cannot_listen(bind, port, error) from error
         return SocketListener(sock)
 
 
-def listen_reason(error: OSError) -> str:
-    """Why listening failed. Python's own text repeats the address; a name that does not resolve has no errno."""
+def check_listen(bind: str, port: int, *, may_be_taken: bool = False) -> None:
+    """Raises StorageFailure as `listen` would, and listens to nobody. may_be_taken: a port in use is fine."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(bind or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+            # Also keeps this from being in the way of a daemon that starts now.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+    except OSError as error:
+        if not (may_be_taken and error.errno == errno.EADDRINUSE):
+            raise _cannot_listen(bind, port, error) from error
+
+
+def _cannot_listen(bind: str, port: int, error: OSError) -> StorageFailure:
+    hint = "is another server using the port? choose another with -p, another address with -bind"
+    return StorageFailure(f"cannot listen on {bind or '*'}:{port}: {reason_of(error)}", hint)
+
+
+def reason_of(error: OSError) -> str:
+    """Why listening or connecting failed. Python's own text may repeat the address; an unknown name has no errno."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

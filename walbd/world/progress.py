@@ -135,8 +135,9 @@ class Lines(_Tracker):
 
     def show(self, latest: Progress) -> None:
         if self._is_due(latest, LINE_PERIOD_SEC):
-            share = f" {_percent(latest)}%" if latest.total else ""
-            self._write(f"{self._title}: {one_line(latest.phase)}{share}, {self._figures(latest)}\n")
+            share = f"{_percent(latest)}%" if latest.total else ""
+            step = " ".join(filter(None, [one_line(latest.phase), share]))
+            self._write(f"{self._title}: {', '.join(filter(None, [step, self._figures(latest)]))}\n")
 
     def finish(self, outcome: str) -> None:
         self._write(self._summary(outcome))
@@ -165,7 +166,7 @@ class Bar(_Tracker):
         # One column stays free: writing into the last one makes some terminals wrap. The phase is cut first.
         room = self._columns() - 1
         head = f"{self._title}: "
-        tail = f"{self._figures(latest)}, {one_line(latest.phase)}"
+        tail = ", ".join(filter(None, [self._figures(latest), one_line(latest.phase)]))
         if latest.total:
             tail = f" {_percent(latest):3}% {tail}"
             width = max(_MIN_BAR, min(_MAX_BAR, room - len(head) - len(tail) - 2))

@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.device.engine_rig import Rig
 from tests.device.power.journal import Entry, Kind, Recorder, cut
 from tests.device.walb_devices import Pair
+from walbd.device.user import look_ahead
 from walbd.model.error import InvalidArgument
 from walbd.wlog.recovery import recover
 from walbd.wlog.super_sector import read_super_sector
@@ -160,6 +161,8 @@ def chain(seed: int, n_cuts: int, folder: Path, recorder: Recorder) -> None:
     rng = random.Random(seed)
     pbs = rng.choice([512, 4096])
     pair = Pair(folder, log_bytes=rng.choice([80, 120, 400]) * pbs, data_bytes=DATA_BYTES, pbs=pbs)
+    # Rings are small here: with a small window they are searched while the log grows, as large ones are.
+    look_ahead.WINDOW_BYTES = rng.choice([4, 30, 1000]) * pbs
     history, covered = History(), 0
     blocks = [pbs, 512]
     done = 0

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from demo.group import wait_until
+from tests.conftest import IS_LONG
 from tests.device.walb_devices import BOUND_SEC, Pair, Server
 from tests.vm.inside.attached import attach, check_ext4, mounted, restarted, wdevc
 from tests.vm.inside.disks import run
@@ -21,7 +22,7 @@ from walbd.model.error import WalbError
 
 NODE = Path("/dev/walb/vol")
 BLKDISCARD, BLKZEROOUT = 0x1277, 0x127F
-N_REQUESTS = 300
+N_REQUESTS = 300 if IS_LONG else 80
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import IS_LONG
 from tests.device.walb_devices import Pair, Server
 from tests.vm.inside.attached import attach, check_ext4, mounted, restarted, wdevc
 from tests.vm.inside.disks import LoopDevices, run
@@ -22,7 +23,7 @@ from walbd.device.user.start import open_device
 
 NODE = Path("/dev/walb/vol")
 RING_BYTES, DATA_BYTES = 4 << 20, 24 << 20
-N_FILES = 24
+N_FILES = 24 if IS_LONG else 10
 MADE = "made"
 
 

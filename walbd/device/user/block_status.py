@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Iterator
 
 from walbd.device import nbd_protocol as nbd
-from walbd.device.user.block_io import Piece
 from walbd.model.error import StorageFailure
 from walbd.model.limits import LB_BYTES
 
@@ -49,10 +48,10 @@ def _next_data_lb(fd: int, position_lb: int, end_lb: int) -> int:
         raise
 
 
-def with_pending(extents: list[Extent], pieces: Iterable[Piece]) -> list[Extent]:
-    """The extents, with data wherever a piece is on its way to the data device: of a discard, too, since what a write
-    after it will have filled is not known yet, and data is the answer that misleads nobody."""
-    spans = iter(sorted((piece.offset_lb, piece.offset_lb + piece.size_lb) for piece in pieces))
+def with_pending(extents: list[Extent], pending: Iterable[tuple[int, int]]) -> list[Extent]:
+    """The extents, with data wherever a write, (begin, end), is on its way to the data device: of a discard, too, since
+    what a write after it will have filled is not known yet, and data is the answer that misleads nobody."""
+    spans = iter(sorted(pending))
     result: list[Extent] = []
     begin, end = next(spans, (0, 0))
     for extent_begin, extent_end, state in extents:

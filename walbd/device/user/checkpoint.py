@@ -192,6 +192,8 @@ class Checkpointer:
         except BaseException:
             self.melt()
             raise
+        if not self.is_frozen:
+            raise BadState("the device was melted before it was frozen", "who else freezes it?")
         self._cancel_melting()
         if timeout_sec:
             delay = min(timeout_sec, MAX_FREEZE_SEC)

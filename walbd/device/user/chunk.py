@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from walbd._core import ffi
 
-CHUNK_BYTES = 1 << 20
-MAX_POOLED = 16
+# One request of 1 MiB fits with its head, and what comes after it begins a new chunk.
+CHUNK_BYTES = (1 << 20) + 4096
+MAX_POOLED = 32
 
 
 class Chunk:

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import cast
 
 from walbd.device import nbd_protocol as nbd
-from walbd.device.user.block_io import Piece, discard_pieces, write_pieces, zero_pieces
 from walbd.device.user.chunk import Chunk, ChunkPool
 from walbd.device.user.engine import Engine
 from walbd.device.user.handshake import Export, Handshake
 from walbd.device.user.messages import warning_line
+from walbd.device.user.outbox import Outbox
+from walbd.device.user.read_answers import ReadAnswers
 from walbd.device.user.reader import Reader
-from walbd.device.user.replies import block_status, done, failed, read_answer
+from walbd.device.user.replies import done, failed
 from walbd.device.user.requests import Request, parse_request, refusal
-from walbd.model.error import ProtocolViolation, StorageFailure
+from walbd.device.user.split_write import MIN_SPLIT_BYTES, SplitWrite, head_of
+from walbd.device.user.writes import Writes, WriteTaker, data_writes, discard_writes, zero_writes
+from walbd.model.error import ProtocolViolation
+from walbd.model.limits import LB_BYTES
 
-# A client that sends more than this without taking its answers is not read from.
+# A client with more than this in flight is not read from.
 MAX_REQUESTS_IN_FLIGHT = 1024
-MAX_READ_BYTES_IN_FLIGHT = 64 << 20
 MIN_RECEIVE_BYTES = 4096
-WRITE_BUFFER_BYTES = 4 << 20
 MAX_CLIENTS = 16
+# A client that has not negotiated by then gives its place back.
+HANDSHAKE_SEC = 30.0
+_WITHOUT_ROOM = (nbd.CMD_READ, nbd.CMD_BLOCK_STATUS, nbd.CMD_FLUSH, nbd.CMD_DISC)
+MAX_ZERO_RECORDS = 256
+NOT_ALLOWED = "the request is not allowed, or not within the device"
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -32,7 +39,6 @@ class Connection(asyncio.BufferedProtocol):
         self, engine: Engine, reader: Reader, pool: ChunkPool, export: Callable[[], Export], clients: set[Connection]
     ) -> None:
         self._engine = engine
-        self._reader = reader
         self._pool = pool
         self._export = export
         self._clients = clients
@@ -40,12 +46,13 @@ class Connection(asyncio.BufferedProtocol):
         self._chunk: Chunk = pool.take()
         self._begin = self._end = 0
         self._transport: asyncio.Transport | None = None
-        self._replies: list[bytes | bytearray] = []
-        self._in_flight = 0
-        self._reading_bytes = 0
-        self._is_paused = self._is_reading_stopped = self._is_leaving = False
-        self._is_structured = self._has_allocation = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._deadline: asyncio.TimerHandle | None = None
+        self._taker = WriteTaker()
+        self._outbox = Outbox(reader, self._sent)
+        self._reads = ReadAnswers(reader, self._outbox)
+        self._split: SplitWrite | None = None
+        self._is_reading_stopped = self._is_leaving = False
+        self._is_write_next = False
 
     # ---- the transport's calls ----
 
@@ -56,14 +63,22 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
             return
         self._clients.add(self)
-        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self._outbox.open(self._transport)
         if self._handshake is not None:
             self._transport.write(self._handshake.greeting())
+            self._deadline = asyncio.get_running_loop().call_later(HANDSHAKE_SEC, self._too_slow)
+
+    def _too_slow(self) -> None:
+        warning_line(f"NBD connection closed: the client did not negotiate within {HANDSHAKE_SEC:g} s")
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._clients.discard(self)
+        self._end_deadline()
         self._chunk.unpin()
+        self._outbox.lose()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._chunk.view[self._end :]
@@ -77,11 +92,10 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     def pause_writing(self) -> None:
-        self._is_paused = True
-        self._regulate()
+        self._outbox.pause()
 
     def resume_writing(self) -> None:
-        self._is_paused = False
+        self._outbox.go_on()
         self.resume()
 
     # ---- receiving ----
@@ -90,6 +104,11 @@ class Connection(asyncio.BufferedProtocol):
         """Goes on with what was left when the server or this client had too much in flight."""
         if self._is_reading_stopped and not self._is_over_limit():
             self._proceed()
+
+    def _waits_for_room(self, is_write: bool) -> bool:
+        """A write waits while the engine is full, which may be long when the device is frozen. Reads go on."""
+        self._is_write_next = is_write and self._engine.is_full
+        return self._is_write_next
 
     def _proceed(self) -> None:
         try:
@@ -112,46 +131,92 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
         elif handshake.is_done:
             self._handshake = None
-            self._is_structured, self._has_allocation = handshake.is_structured, handshake.has_allocation
+            self._end_deadline()
+            self._reads.is_structured, self._reads.has_allocation = handshake.is_structured, handshake.has_allocation
         else:
             self._make_space(nbd.OPTION.size + nbd.MAX_OPTION_BYTES)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _take_requests(self) -> None:
         needed = nbd.REQUEST.size
         while not (self._is_leaving or self._is_over_limit()):
+            if self._split is not None:
+                needed = self._take_part(self._split)
+                if needed or self._is_write_next:
+                    break
+                needed = nbd.REQUEST.size
+                continue
             request = parse_request(self._chunk.view, self._begin, self._end)
             if isinstance(request, int):
                 needed = request
+                if needed > MIN_SPLIT_BYTES and self._begin + needed > self._chunk.size_bytes:
+                    self._begin_split()
+                    continue
                 break
-            self._begin = request.end
-            self._start(request)
+            if self._waits_for_room(request.command not in _WITHOUT_ROOM):
+                break
+            if not self._take_usual(request):
+                self._begin = request.end
+                self._start(request)
         self._engine.kick()
         self._make_space(needed)
         self._regulate()
 
+    def _begin_split(self) -> None:
+        request = head_of(self._chunk.view, self._begin)
+        error = refusal(request, self._export().size_bytes)
+
+        def answer(error: int) -> None:
+            self._reply(request.cookie, error, self._engine.refusal or NOT_ALLOWED)
+
+        self._begin = request.payload_begin
+        self._split = SplitWrite(request, error, answer)
+
+    def _take_part(self, split: SplitWrite) -> int:
+        """Starts the next part of a write; returns 0, or how many bytes from _begin on that takes."""
+        part_bytes = split.part_bytes(self._chunk.size_bytes - self._begin)
+        if not part_bytes or self._end - self._begin < part_bytes:
+            return part_bytes or min(split.left_bytes, MIN_SPLIT_BYTES)
+        if self._waits_for_room(not split.is_refused):
+            return 0
+        begin, offset_bytes = self._begin, split.offset_bytes
+        self._begin += part_bytes
+        if not split.is_refused:
+            split.taken(part_bytes)
+            writes = data_writes(offset_bytes, self._chunk, begin, self._begin, self._engine.max_record_lb)
+            writes.is_fua, writes.done = split.is_fua and not split.left_bytes, split.done
+            self._engine.submit(writes)
+        else:
+            split.left_bytes -= part_bytes
+        if not split.left_bytes:
+            self._split = None
+            self._outbox.in_flight += 1
+            split.done(0)
+        return 0
+
     def _make_space(self, needed: int) -> None:
-        """Sees to it that the message that begins at _begin can be received into one chunk, whole."""
+        """Sees to it that the message, or part of one, that begins at _begin can be received into one chunk, whole."""
         chunk, received = self._chunk, self._end - self._begin
+        room = needed if self._split is not None else max(needed, received + MIN_RECEIVE_BYTES)
         if received == 0 and chunk.pins == 1 and chunk.size_bytes >= needed:
             self._begin = self._end = 0
-        elif self._begin + max(needed, received + MIN_RECEIVE_BYTES) > chunk.size_bytes:
-            self._chunk = self._pool.take(max(needed, received + MIN_RECEIVE_BYTES))
+        elif self._begin + room > chunk.size_bytes:
+            self._chunk = self._pool.take()
             self._chunk.view[:received] = chunk.view[self._begin : self._end]
             self._begin, self._end = 0, received
             chunk.unpin()
 
     def _is_over_limit(self) -> bool:
-        return (
-            self._is_paused
-            or self._engine.is_full
-            or self._in_flight >= MAX_REQUESTS_IN_FLIGHT
-            or self._reading_bytes >= MAX_READ_BYTES_IN_FLIGHT
-        )
+        return self._outbox.in_flight >= MAX_REQUESTS_IN_FLIGHT or not self._outbox.has_room
 
     def _regulate(self) -> None:
         if self._transport is None or self._handshake is not None:
             return
-        must_stop = self._is_leaving or self._is_over_limit()
+        must_stop = self._is_leaving or self._is_write_next or self._is_over_limit()
         if must_stop and not self._is_reading_stopped:
             self._transport.pause_reading()
         elif not must_stop and self._is_reading_stopped:
@@ -164,100 +229,99 @@ class Connection(asyncio.BufferedProtocol):
         if request.command == nbd.CMD_DISC:
             self._leave()
             return
-        self._in_flight += 1
+        self._outbox.in_flight += 1
         cookie = request.cookie
         error = refusal(request, self._export().size_bytes)
         if error:
-            self._reply(cookie, error, "the request is not allowed, or not within the device")
+            self._reply(cookie, error, NOT_ALLOWED)
         elif request.command == nbd.CMD_READ:
-            self._read(request)
+            self._reads.read(request)
         elif request.command == nbd.CMD_BLOCK_STATUS:
-            self._block_status(request)
+            self._reads.block_status(request)
         elif request.command == nbd.CMD_FLUSH:
             self._engine.flush(lambda error: self._reply(cookie, error, self._engine.refusal))
+        elif request.command == nbd.CMD_WRITE_ZEROES:
+            self._write_zeroes(request)
         else:
-            pieces = self._pieces(request)
-            self._engine.submit(pieces, request.is_fua, lambda error: self._reply(cookie, error, self._engine.refusal))
+            writes = self._writes(request)
+            writes.is_fua = request.is_fua
+            writes.done = lambda error: self._reply(cookie, error, self._engine.refusal)
+            self._engine.submit(writes)
 
-    def _pieces(self, request: Request) -> list[Piece]:
-        max_record_lb = self._engine.max_record_lb
+    def _writes(self, request: Request) -> Writes:
         if request.command == nbd.CMD_TRIM:
-            return list(discard_pieces(request.offset_bytes, request.size_bytes))
-        if request.command == nbd.CMD_WRITE_ZEROES:
-            return list(zero_pieces(request.offset_bytes, request.size_bytes, max_record_lb))
+            return discard_writes(request.offset_bytes, request.size_bytes)
         begin, end = request.payload_begin, request.end
-        return list(write_pieces(request.offset_bytes, self._chunk, begin, end, max_record_lb))
+        return data_writes(request.offset_bytes, self._chunk, begin, end, self._engine.max_record_lb)
 
-    def _read(self, request: Request) -> None:
-        size_bytes = request.size_bytes
-        answer, payload = read_answer(request.cookie, request.offset_bytes, size_bytes, self._is_structured)
-        if self._reader.read_at_once(payload, request.offset_bytes):
-            self._send(answer)
+    def _write_zeroes(self, request: Request) -> None:
+        """A few records at a time: 28 bytes of request may be 4 GiB of log."""
+        max_record_lb = self._engine.max_record_lb
+        end = request.offset_bytes + request.size_bytes
+        steps = iter(range(request.offset_bytes, end, MAX_ZERO_RECORDS * max_record_lb * LB_BYTES))
+
+        def go_on(error: int) -> None:
+            begin = None if error else next(steps, None)
+            if begin is None:
+                self._reply(request.cookie, error, self._engine.refusal)
+                return
+            size_bytes = min(MAX_ZERO_RECORDS * max_record_lb * LB_BYTES, end - begin)
+            writes = zero_writes(begin, size_bytes, max_record_lb)
+            writes.is_fua, writes.done = request.is_fua, go_on
+            self._engine.submit(writes)
+
+        go_on(0)
+
+    def _take_usual(self, request: Request) -> bool:
+        """Starts this request, and those of its kind behind it, if it is an ordinary write or a read that takes no
+        waiting."""
+        if request.command == nbd.CMD_WRITE:
+            return self._take_writes()
+        if request.command != nbd.CMD_READ:
+            return False
+        received = self._chunk.view[self._begin : self._end]
+        used = self._reads.at_once(request, received, self._export().size_bytes)
+        self._begin += used
+        return used > 0
+
+    def _take_writes(self) -> bool:
+        engine = self._engine
+        device_bytes, limits = self._export().size_bytes, (engine.max_record_lb, engine.max_requests_together)
+        taken = self._taker.take(self._chunk, self._begin, self._end, device_bytes, *limits)
+        if taken is None:
+            return False
+        writes, replies, used = taken
+        writes.done = lambda error: self._acknowledge(replies, error)
+        self._begin += used
+        self._outbox.in_flight += writes.count
+        engine.submit(writes)
+        return True
+
+    def _acknowledge(self, replies: bytes, error: int) -> None:
+        if not error:
+            self._outbox.send(replies, len(replies) // nbd.REPLY.size)
             return
-        self._reading_bytes += size_bytes
-        self._run(self._read_later(request, answer, payload))
-
-    async def _read_later(self, request: Request, answer: bytearray, payload: memoryview) -> None:
-        try:
-            await self._reader.read(payload, request.offset_bytes)
-        except StorageFailure as failure:
-            self._fail(request, failure)
-        else:
-            self._send(answer)
-        finally:
-            self._reading_bytes -= request.size_bytes
-
-    def _block_status(self, request: Request) -> None:
-        if self._has_allocation:
-            self._run(self._answer_block_status(request))
-        else:
-            self._reply(request.cookie, nbd.EINVAL, "no context was negotiated")
-
-    async def _answer_block_status(self, request: Request) -> None:
-        try:
-            extents = await self._reader.block_status(request.offset_bytes, request.size_bytes)
-        except StorageFailure as failure:
-            self._fail(request, failure)
-            return
-        is_one = request.flags & nbd.CMD_FLAG_REQ_ONE
-        self._send(block_status(request.cookie, extents[:1] if is_one else extents))
-
-    def _run(self, answering: Coroutine[None, None, None]) -> None:
-        task = asyncio.ensure_future(answering)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for _, _, cookie in nbd.REPLY.iter_unpack(replies):
+            self._reply(cookie, error, self._engine.refusal)
 
     # ---- replies ----
 
-    def _fail(self, request: Request, failure: StorageFailure) -> None:
-        warning_line(str(failure))
-        self._reply(request.cookie, nbd.EIO, str(failure))
-
     def _reply(self, cookie: int, error: int, message: str) -> None:
-        self._send(failed(cookie, error, message, self._is_structured) if error else done(cookie))
+        self._outbox.send(failed(cookie, error, message, self._reads.is_structured) if error else done(cookie))
 
-    def _send(self, answer: bytes | bytearray) -> None:
-        self._in_flight -= 1
+    def _sent(self) -> None:
         if self._transport is None:
             return
-        if not self._replies:
-            asyncio.get_running_loop().call_soon(self._send_replies)
-        self._replies.append(answer)
-
-    def _send_replies(self) -> None:
-        replies, self._replies = self._replies, []
-        if self._transport is not None:
-            self._transport.writelines(replies)
-            if self._is_leaving and not self._in_flight:
-                self._transport.close()
-            else:
-                self.resume()
+        if self._is_leaving and self._outbox.is_done:
+            self._transport.close()
+        else:
+            self.resume()
 
     def _leave(self) -> None:
         """The client says good-bye: what is in flight is answered, then the connection closes."""
         self._is_leaving = True
         self._regulate()
-        if not self._in_flight and not self._replies and self._transport is not None:
+        if self._outbox.is_done and self._transport is not None:
             self._transport.close()
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ from walbd._core import ffi, lib
 from walbd.device.ownership import OwnedFile
 from walbd.model.error import InvalidArgument, StorageFailure
 from walbd.model.limits import LB_BYTES
+from walbd.wlog.recovery import invalidate_stale
 from walbd.wlog.super_sector import SuperSector, device_size_bytes, physical_block_size, write_super_sector
 
 # A pack grows no further with a second record, so that readers of the log need little memory.
@@ -58,7 +59,7 @@ class DeviceFiles:
 
     def use(self, sector: SuperSector) -> None:
         """Writes packs into this ring, under this salt, from now on."""
-        ring = self._ring
+        self._sector, ring = sector, self._ring
         ring.pbs, ring.salt = sector.pbs, sector.salt
         ring.ring_offset_pb, ring.ring_size_pb = sector.ring_offset_pb, sector.ring_size_pb
         ring.max_pack_pb = MAX_PACK_BYTES // sector.pbs
@@ -82,6 +83,16 @@ class DeviceFiles:
         """The same, for another thread."""
         self._sync(self._sync_fd, self.ldev_path)
 
+    def clear_stale(self, begin_lsid: int, end_lsid: int) -> None:
+        """Zeroes, durably, what redo could take for log among the blocks of these lsids (wlog-format.md 16.5)."""
+        try:
+            count = invalidate_stale(self._sync_fd, self._sector, begin_lsid, end_lsid - begin_lsid)
+        except StorageFailure as error:
+            error.message = f"log device {self.ldev_path}: {error.message}"
+            raise
+        if count:
+            self.sync_log_beside()
+
     def write_data(self, native: bytearray) -> None:
         """Carries out writes (walb_log_write structures) on the data device in the order of the log."""
         writes = ffi.cast("const walb_log_write *", ffi.from_buffer(native))
@@ -96,7 +107,7 @@ class DeviceFiles:
     def super_sync(self, sector: SuperSector) -> None:
         """A checkpoint in the order of wdev.md section 15.12: data device, super sector, log device."""
         self.sync_data()
-        write_super_sector(self._sync_fd, sector, sync=False)
+        write_super_sector(self._sync_fd, sector, sync=False, name=self.ldev_path)
         self.sync_log_beside()
 
     def reset(self, sector: SuperSector) -> None:

@@ -13,30 +13,33 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from walbd.device.nbd_protocol import EIO
-from walbd.device.user.block_io import MAX_RECORD_LB, Done, Piece
 from walbd.device.user.device_files import DeviceFiles
+from walbd.device.user.look_ahead import LookAhead
 from walbd.device.user.messages import error_line, warning_line
 from walbd.device.user.pending import PendingSet
 from walbd.device.user.positions import Notices, Positions
 from walbd.device.user.worker import Worker
+from walbd.device.user.writes import MAX_RECORD_LB, MAX_REQUESTS_TOGETHER, Done, Writes
 from walbd.model.error import BadState, StorageFailure
 from walbd.model.limits import LB_BYTES
 from walbd.wlog.super_sector import SuperSector
 from walbd.world.world import World
 
 # A job is as much as has come, up to this.
-MAX_JOB_PIECES = 2048
+MAX_JOB_RECORDS = 2048
 MAX_JOB_BYTES = 8 << 20
+MAX_LONG_RECORDS = MAX_JOB_BYTES // (MAX_RECORD_LB * LB_BYTES)
 # The log is synced after this long or this much, like log_flush_interval_ms and _mb of the driver.
 LOG_SYNC_SEC = 0.1
 LOG_SYNC_BYTES = 16 << 20
 # Writes not yet on the data device keep their memory; clients are held back above and let go below.
 MAX_PENDING_BYTES = 32 << 20
 MIN_PENDING_BYTES = 16 << 20
+REPAIR_HINT = "repair the cause, then start the device again"
 FULL_TEXT = "the log is full of what was not shipped yet: writes fail until walb-storage has shipped some"
 
 
@@ -44,9 +47,8 @@ FULL_TEXT = "the log is full of what was not shipped yet: writes fail until walb
 class LoggedBatch:
     """Consecutive packs in the log, not yet on the data device. It ends at a pack boundary."""
 
-    pieces: list[Piece]
+    writes: list[Writes]
     end_lsid: int
-    size_bytes: int
 
 
 class OnFull(enum.Enum):
@@ -84,14 +86,14 @@ class Engine:
         self._on_full = on_full
         self._log_thread: Worker[tuple[int, int]] = Worker("walb-log")
         self._data_thread: Worker[None] = Worker("walb-data")
-        self._incoming: deque[Piece] = deque()
+        self._incoming: deque[Writes] = deque()
         self._logged: deque[LoggedBatch] = deque()
         self._flushes: list[tuple[int, Done]] = []
         self._progress = Notices()
         self._held = 0
         self._draining = 0
-        self._log_busy = self._data_busy = self._sync_busy = False
-        self._needs_room = False
+        self._log_busy = self._data_busy = self._sync_busy = self._search_busy = False
+        self._needs_room = self._needs_search = False
         self._unsynced_bytes = 0
         self._memory_bytes = 0
         self._sync_timer: asyncio.TimerHandle | None = None
@@ -101,6 +103,7 @@ class Engine:
     def use(self, sector: SuperSector) -> None:
         """Logs into this ring from now on. Nothing may be in flight."""
         self.files.use(sector)
+        self._ahead = LookAhead(sector)
         self._ring_size_pb = sector.ring_size_pb
         # A record, the padding before it and the header must fit a ring that is still half full.
         lb_per_pb = sector.pbs // LB_BYTES
@@ -118,15 +121,18 @@ class Engine:
         """Why writes fail now; '' when they do not."""
         return self.failure or (FULL_TEXT if self.is_full_of_log else "")
 
-    def submit(self, pieces: list[Piece], is_fua: bool, done: Done) -> None:
-        """Queues one write or discard; done(error) is called when it is acknowledged. Call kick after the last."""
-        pieces[-1].done = done
-        pieces[-1].is_fua = is_fua
+    @property
+    def max_requests_together(self) -> int:
+        """How many requests one Writes may stand for: none shall fail because the one beside it does not fit."""
+        return 1 if self._on_full is OnFull.ERROR else MAX_REQUESTS_TOGETHER
+
+    def submit(self, writes: Writes) -> None:
+        """Queues writes or discards; done(error) is called when they are acknowledged. Call kick after the last."""
         if self.failure:
-            self._refuse(pieces)
+            self._refuse([writes])
             return
-        self._memory_bytes += sum(piece.size_bytes for piece in pieces)
-        self._incoming.extend(pieces)
+        self._memory_bytes += writes.memory_bytes
+        self._incoming.append(writes)
 
     def flush(self, done: Done) -> None:
         """Calls done(0) when a sync covers every write completed before."""
@@ -145,13 +151,13 @@ class Engine:
     def _pump_log(self) -> None:
         if self._log_busy or self.failure:
             return
-        pieces = [] if self._held or self._needs_room else self._take_incoming()
+        writes = [] if self._held or self._needs_room or self._needs_search else self._take_incoming()
         self._settle_flushes()
-        must_sync = any(piece.is_fua for piece in pieces) or bool(self._flushes and not self._held)
-        if not pieces and not must_sync:
+        must_sync = any([each.is_fua for each in writes]) or bool(self._flushes and not self._held)
+        if not writes and not must_sync:
             return
         lsid, limit = self.positions.latest, self._limit_lsid()
-        native = bytearray().join([piece.native for piece in pieces])
+        native = bytearray().join([each.native for each in writes])
         files = self.files
 
         def job() -> tuple[int, int]:
@@ -163,56 +169,78 @@ class Engine:
         self._log_busy = True
         if must_sync:
             self.positions.flush = self.positions.completed
-        self._log_thread.submit(job, lambda result: self._log_done(pieces, limit, must_sync, result))
+        self._log_thread.submit(job, lambda result: self._log_done(writes, native, limit, must_sync, result))
 
     def _limit_lsid(self) -> int:
-        """Log must end here: what redo needs is never overwritten, and with ERROR nothing that was not shipped."""
+        """Log must end here: what redo needs is never overwritten, with ERROR nothing that was not shipped, and nothing
+        is written up to a block that redo could take for the log's continuation."""
         positions = self.positions
         kept = positions.oldest if self._on_full is OnFull.ERROR and not self.is_overflow else positions.prev_written
-        return kept + self._ring_size_pb
+        return min(kept + self._ring_size_pb, self._ahead.limit_lsid)
 
-    def _take_incoming(self) -> list[Piece]:
-        incoming, size = self._incoming, 0
-        pieces: list[Piece] = []
-        while incoming and len(pieces) < MAX_JOB_PIECES and size < MAX_JOB_BYTES:
-            piece = incoming.popleft()
-            size += piece.size_bytes
-            pieces.append(piece)
-        return pieces
+    def _take_incoming(self) -> list[Writes]:
+        incoming, room_bytes, room = self._incoming, MAX_JOB_BYTES, MAX_JOB_RECORDS
+        taken: list[Writes] = []
+        while incoming and room > 0 and room_bytes > 0:
+            fitting = room if incoming[0].log_bytes <= MAX_JOB_BYTES else min(room, MAX_LONG_RECORDS)
+            writes = incoming.popleft() if incoming[0].count <= fitting else incoming[0].split(fitting)
+            room -= writes.count
+            room_bytes -= writes.log_bytes
+            taken.append(writes)
+        return taken
 
     def _log_done(
-        self, pieces: list[Piece], limit_lsid: int, is_synced: bool, result: tuple[int, int] | BaseException
+        self,
+        writes: list[Writes],
+        native: bytearray,
+        limit_lsid: int,
+        is_synced: bool,
+        result: tuple[int, int] | BaseException,
     ) -> None:
         self._log_busy = False
         if self.failure or isinstance(result, BaseException):
-            self._refuse(pieces)
+            # The reason first: who is refused is told it.
             if isinstance(result, BaseException):
                 self.fail(result)
+            self._refuse(writes)
             self._progress.wake()
             return
         count, next_lsid = result
-        left = pieces[count:]
+        left = self._cut(writes, count)
         if left:
-            del pieces[count:]
             self._incoming.extendleft(reversed(left))
             # What gave room meanwhile was not seen by this job, and nothing else might come to ask for more.
             if limit_lsid == self._limit_lsid():
                 self._lacks_room(limit_lsid)
-        elif pieces:
+        elif writes:
             self.is_full_of_log = False
-        self._logged_to(pieces, next_lsid)
+        self.pending.add(native, count)
+        self._logged_to(writes, next_lsid)
         if is_synced:
             self._permanent_to(next_lsid)
-        for piece in pieces:
-            if piece.done is not None:
-                piece.done(0)
+        for each in writes:
+            if each.done is not None:
+                each.done(0)
         self._check_space()
         self._pump_log()
         self._schedule_sync()
         self._progress.wake()
 
+    def _cut(self, writes: list[Writes], count: int) -> list[Writes]:
+        """Cuts the list behind this many records and returns the rest."""
+        for index, each in enumerate(writes):
+            if count < each.count:
+                left = writes[index:]
+                writes[index:] = [each.split(count)] if count else []
+                return left
+            count -= each.count
+        return []
+
     def _lacks_room(self, limit_lsid: int) -> None:
         """The first of _incoming does not fit below limit_lsid."""
+        if limit_lsid == self._ahead.limit_lsid:
+            self._needs_search = True
+            return
         if limit_lsid == self.positions.prev_written + self._ring_size_pb:
             self._needs_room = True
             return
@@ -224,22 +252,19 @@ class Engine:
             self.notices.event()
         self._refuse(self._take_request())
 
-    def _take_request(self) -> list[Piece]:
+    def _take_request(self) -> list[Writes]:
         """All that waits of the first request."""
-        pieces = [self._incoming.popleft()]
-        while pieces[-1].done is None:
-            pieces.append(self._incoming.popleft())
-        self._memory_bytes -= sum(piece.size_bytes for piece in pieces)
-        return pieces
+        writes = [self._incoming.popleft()]
+        while writes[-1].done is None:
+            writes.append(self._incoming.popleft())
+        self._memory_bytes -= sum(each.memory_bytes for each in writes)
+        return writes
 
-    def _logged_to(self, pieces: list[Piece], next_lsid: int) -> None:
+    def _logged_to(self, writes: list[Writes], next_lsid: int) -> None:
         positions = self.positions
-        if pieces or next_lsid != positions.latest:
-            size = sum(piece.size_bytes for piece in pieces)
-            self._logged.append(LoggedBatch(pieces, next_lsid, size))
-            self._unsynced_bytes += size
-        for piece in pieces:
-            self.pending.add(piece)
+        if writes or next_lsid != positions.latest:
+            self._logged.append(LoggedBatch(writes, next_lsid))
+            self._unsynced_bytes += sum([each.log_bytes for each in writes])
         positions.latest = positions.completed = next_lsid
         if positions.latest - positions.oldest > self._ring_size_pb and not self.is_overflow:
             self.is_overflow = True
@@ -251,6 +276,31 @@ class Engine:
         positions = self.positions
         if self._needs_room or positions.latest - positions.prev_written > self._ring_size_pb // 2:
             self.on_checkpoint_needed()
+        self._search_ahead()
+
+    def _search_ahead(self) -> None:
+        step = self._ahead.next_step(self.positions.latest, self._needs_search)
+        if step is not None and not self._search_busy and not self.failure:
+            self._search_busy = True
+            self._run(self._search(*step))
+
+    async def _search(self, begin_lsid: int, end_lsid: int) -> None:
+        try:
+            await self._world.run(self.files.clear_stale, begin_lsid, end_lsid)
+        except StorageFailure as error:
+            self.fail(error)
+        finally:
+            self._search_busy = False
+        if not self.failure:
+            self._ahead.searched(end_lsid)
+            self._needs_search = False
+            self._pump_log()
+        self._progress.wake()
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # ---- sync ----
 
@@ -269,7 +319,8 @@ class Engine:
             self._unsynced_bytes = 0
             self.notices.wake()
         self._settle_flushes()
-        self._pump_data()
+        # After the replies of those who wait.
+        asyncio.get_running_loop().call_soon(self._pump_data)
 
     def _schedule_sync(self) -> None:
         """Sees to it that what is in the log becomes permanent without further I/O."""
@@ -288,9 +339,7 @@ class Engine:
         if self._sync_busy or self.failure or self.positions.permanent == self.positions.completed:
             return
         self._sync_busy = True
-        task = asyncio.ensure_future(self._sync(self.positions.completed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._run(self._sync(self.positions.completed))
 
     async def _sync(self, target_lsid: int) -> None:
         self.positions.flush = max(self.positions.flush, target_lsid)
@@ -310,33 +359,31 @@ class Engine:
     def _pump_data(self) -> None:
         if self._data_busy or self.failure:
             return
-        pieces: list[Piece] = []
-        batches: list[LoggedBatch] = []
-        size = 0
-        while self._logged and self._logged[0].end_lsid <= self.positions.permanent and size < MAX_JOB_BYTES:
+        writes: list[Writes] = []
+        end_lsid, size_bytes = 0, 0
+        while self._logged and self._logged[0].end_lsid <= self.positions.permanent and size_bytes < MAX_JOB_BYTES:
             batch = self._logged.popleft()
-            batches.append(batch)
-            pieces += batch.pieces
-            size += batch.size_bytes
-        if not batches:
+            writes += batch.writes
+            end_lsid = batch.end_lsid
+            size_bytes += sum([each.log_bytes for each in batch.writes])
+        if not end_lsid:
             return
-        native = bytearray().join([piece.native for piece in pieces])
+        native = bytearray().join([each.native for each in writes])
         files = self.files
         self._data_busy = True
         self._data_thread.submit(
-            lambda: files.write_data(native), lambda result: self._data_done(pieces, batches[-1].end_lsid, result)
+            lambda: files.write_data(native), lambda result: self._data_done(writes, end_lsid, result)
         )
 
-    def _data_done(self, pieces: list[Piece], end_lsid: int, result: BaseException | None) -> None:
+    def _data_done(self, writes: list[Writes], end_lsid: int, result: BaseException | None) -> None:
         self._data_busy = False
         if isinstance(result, BaseException):
             self.fail(result)
             self._progress.wake()
             return
         was_full = self.is_full
-        for piece in pieces:
-            self.pending.remove(piece)
-        self._release(pieces)
+        self.pending.drop(sum([each.count for each in writes]))
+        self._release(writes)
         self.positions.written = end_lsid
         self.on_written()
         self._pump_data()
@@ -345,18 +392,18 @@ class Engine:
             self.on_room()
         self._progress.wake()
 
-    def _release(self, pieces: list[Piece]) -> None:
-        for piece in pieces:
-            self._memory_bytes -= piece.size_bytes
-            if piece.chunk is not None:
-                piece.chunk.unpin()
+    def _release(self, writes: list[Writes]) -> None:
+        for each in writes:
+            self._memory_bytes -= each.memory_bytes
+            if each.chunk is not None:
+                each.chunk.unpin()
 
-    def _refuse(self, pieces: list[Piece]) -> None:
-        for piece in pieces:
-            if piece.done is not None:
-                piece.done(EIO)
-            if piece.chunk is not None:
-                piece.chunk.unpin()
+    def _refuse(self, writes: list[Writes]) -> None:
+        for each in writes:
+            if each.done is not None:
+                each.done(EIO)
+            if each.chunk is not None:
+                each.chunk.unpin()
 
     # ---- control ----
 
@@ -365,7 +412,7 @@ class Engine:
         if self.failure:
             return
         self.failure = str(error) or type(error).__name__
-        error_line(f"read-only from now on: {self.failure}")
+        error_line(f"read-only from now on: {self.failure}; {REPAIR_HINT}: the log redoes every acknowledged write")
         self._refuse(list(self._incoming))
         self._incoming.clear()
         for _, done in self._flushes:
@@ -378,7 +425,7 @@ class Engine:
     def check_writable(self) -> None:
         """Raises BadState when an I/O error has made the device read-only."""
         if self.failure:
-            raise BadState(f"the device is read-only: {self.failure}", "repair the cause, then start the device again")
+            raise BadState(f"the device is read-only: {self.failure}", REPAIR_HINT)
 
     def checkpoint_taken(self, written_lsid: int) -> None:
         """The super sector on disk says written_lsid: the ring below it may be reused."""
@@ -415,12 +462,13 @@ class Engine:
 
     def _is_settled(self) -> bool:
         is_started = self._held or not (self._incoming or self._flushes)
-        is_idle = not (self._log_busy or self._sync_busy or self._data_busy)
+        is_idle = not (self._log_busy or self._sync_busy or self._data_busy or self._search_busy)
         return bool(is_started and is_idle and self.positions.written == self.positions.latest)
 
     def start_sequence(self, sector: SuperSector) -> None:
         """A new log sequence: all lsids 0, no overflow. Nothing may be in flight."""
         self.use(sector)
+        self._ahead.finish()
         self.positions.reset()
         self.is_overflow = False
         self.is_full_of_log, self._full_at_oldest = False, -1

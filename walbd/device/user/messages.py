@@ -1,4 +1,6 @@
-"""Log lines on stderr: `YYYY-MM-DD hh:mm:ss.mmm LEVEL text` in UTC, one record one line (servers.md section 2.4)."""
+"""Log lines on stderr: `YYYY-MM-DD hh:mm:ss.mmm LEVEL text` in UTC, one record one line (servers.md section 2.4).
+
+Where stderr goes to the journal: `<PRIORITY>LEVEL text`."""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 from walbd.model.error import one_line
+from walbd.world.journal import is_journal, journal_line
 
 
 def info_line(text: str) -> None:
@@ -24,7 +27,9 @@ def error_line(text: str) -> None:
 
 
 def _write(level: str, text: str) -> None:
-    now = datetime.now(UTC)
-    print(
-        f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d} {level} {one_line(text)}", file=sys.stderr, flush=True
-    )
+    if is_journal(sys.stderr):
+        line = journal_line(level, one_line(text))
+    else:
+        now = datetime.now(UTC)
+        line = f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d} {level} {one_line(text)}"
+    print(line, file=sys.stderr, flush=True)

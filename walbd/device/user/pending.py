@@ -2,79 +2,64 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
+from dataclasses import dataclass
 
-from walbd.device.user.block_io import Piece
+from walbd._core import ffi, lib
 from walbd.model.limits import LB_BYTES
 
-REGION_LB = 256
-# A longer piece (a discard of half a disk) is kept in a list of its own instead of in each of its regions.
-MAX_REGIONS = 64
-_order = attrgetter("order")
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What pending writes hold of a range: a copy of it, and one byte a logical block, 1 where it is theirs."""
+
+    content: bytearray
+    is_held: bytearray
+
+    def overlay(self, buffer: memoryview) -> None:
+        """Puts it over what was read from the data device."""
+        size_lb = len(self.is_held)
+        lib.walb_pending_overlay(
+            ffi.from_buffer(buffer), ffi.from_buffer(self.content), ffi.from_buffer(self.is_held), size_lb
+        )
 
 
 class PendingSet:
-    """Finds pieces by address, through the 128 KiB regions they touch."""
+    """Pending writes in the order of the log. Their data stay where they are until they are dropped."""
 
     def __init__(self) -> None:
-        self._regions: dict[int, list[Piece]] = {}
-        self._long: list[Piece] = []
-        self._count = 0
+        pending = lib.walb_pending_new()
+        if pending == ffi.NULL:
+            raise MemoryError
+        self._pending = ffi.gc(pending, lib.walb_pending_free)
 
-    def add(self, piece: Piece) -> None:
-        """Adds the newest piece."""
-        self._count += 1
-        piece.order = self._count
-        regions = _regions(piece.offset_lb, piece.size_lb)
-        if len(regions) > MAX_REGIONS:
-            self._long.append(piece)
-            return
-        for region in regions:
-            self._regions.setdefault(region, []).append(piece)
+    def __len__(self) -> int:
+        return int(lib.walb_pending_count(self._pending))
 
-    def remove(self, piece: Piece) -> None:
-        """Removes a piece that is on the data device."""
-        regions = _regions(piece.offset_lb, piece.size_lb)
-        if len(regions) > MAX_REGIONS:
-            self._long.remove(piece)
-            return
-        for region in regions:
-            pieces = self._regions[region]
-            pieces.remove(piece)
-            if not pieces:
-                del self._regions[region]
+    def add(self, native: bytes | bytearray, count: int) -> None:
+        """Adds the first `count` of walb_log_write structures, as the newest."""
+        if lib.walb_pending_add(self._pending, ffi.cast("walb_log_write *", ffi.from_buffer(native)), count):
+            raise MemoryError
 
-    def overlapping(self, offset_lb: int, size_lb: int) -> list[Piece]:
-        """The pieces that touch a range, oldest first."""
-        if not self._regions and not self._long:
-            return []
-        found = {
-            id(piece): piece
-            for region in _regions(offset_lb, size_lb)
-            for piece in self._regions.get(region, ())
-            if _touches(piece, offset_lb, size_lb)
-        }
-        found.update({id(piece): piece for piece in self._long if _touches(piece, offset_lb, size_lb)})
-        return sorted(found.values(), key=_order)
+    def drop(self, count: int) -> None:
+        """Drops the oldest: they are on the data device."""
+        lib.walb_pending_drop(self._pending, count)
 
+    def touches(self, offset_lb: int, size_lb: int) -> bool:
+        """Whether a pending write concerns a range."""
+        return bool(lib.walb_pending_touches(self._pending, offset_lb, size_lb))
 
-def _regions(offset_lb: int, size_lb: int) -> range:
-    return range(offset_lb // REGION_LB, (offset_lb + size_lb - 1) // REGION_LB + 1)
+    def held(self, offset_lb: int, size_lb: int) -> Held | None:
+        """What pending writes hold of a range now; None when nothing."""
+        if not self.touches(offset_lb, size_lb):
+            return None
+        held = Held(bytearray(size_lb * LB_BYTES), bytearray(size_lb))
+        content, is_held = ffi.from_buffer(held.content), ffi.from_buffer(held.is_held)
+        lib.walb_pending_copy(self._pending, offset_lb, size_lb, content, is_held)
+        return held
 
-
-def _touches(piece: Piece, offset_lb: int, size_lb: int) -> bool:
-    return piece.offset_lb < offset_lb + size_lb and offset_lb < piece.offset_lb + piece.size_lb
-
-
-def overlay(buffer: memoryview, offset_lb: int, pieces: list[Piece]) -> None:
-    """Copies what pieces (oldest first) hold of the range into the buffer that was read from offset_lb on."""
-    end_lb = offset_lb + len(buffer) // LB_BYTES
-    for piece in pieces:
-        begin = max(offset_lb, piece.offset_lb)
-        end = min(end_lb, piece.offset_lb + piece.size_lb)
-        target = buffer[(begin - offset_lb) * LB_BYTES : (end - offset_lb) * LB_BYTES]
-        if piece.data is None:
-            target[:] = bytes(len(target))
-        else:
-            at = (begin - piece.offset_lb) * LB_BYTES
-            target[:] = piece.data[at : at + len(target)]
+    def spans(self, offset_lb: int, size_lb: int) -> list[tuple[int, int]]:
+        """(begin, end) in logical blocks of the pending writes that touch a range, oldest first."""
+        found = ffi.new("uint64_t[]", 2 * len(self))
+        count = lib.walb_pending_spans(self._pending, offset_lb, size_lb, found)
+        borders = ffi.unpack(found, 2 * count)
+        return list(zip(borders[::2], borders[1::2], strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from walbd.device import nbd_protocol as nbd
 
@@ -25,11 +25,35 @@ def failed(cookie: int, error: int, message: str, is_structured: bool) -> bytes:
 
 def read_answer(cookie: int, offset_bytes: int, size_bytes: int, is_structured: bool) -> tuple[bytearray, memoryview]:
     """The answer to a read, and the part of it that is to be filled with the data."""
-    if is_structured:
-        head = _last_chunk(nbd.CHUNK_OFFSET_DATA, cookie, nbd.CHUNK_OFFSET.size + size_bytes)
-        head += nbd.CHUNK_OFFSET.pack(offset_bytes)
-    else:
-        head = done(cookie)
+    return _room_behind(_read_head(cookie, offset_bytes, size_bytes, is_structured), size_bytes)
+
+
+def read_parts(
+    cookie: int, offset_bytes: int, size_bytes: int, part_bytes: int, *, is_structured: bool, is_fragmented: bool
+) -> Iterator[tuple[int, bytearray, memoryview]]:
+    """The answer to a large read in parts: (offset, part, what of it is to be filled). Fragmented, each part is a chunk
+    of its own and an error may take the place of the next; else they are one reply, which only its end can end."""
+    for offset in range(offset_bytes, offset_bytes + size_bytes, part_bytes):
+        left = offset_bytes + size_bytes - offset
+        size = min(part_bytes, left)
+        if is_fragmented:
+            head = _data_chunk(cookie, offset, size, nbd.CHUNK_FLAG_DONE if size == left else 0)
+        else:
+            head = _read_head(cookie, offset_bytes, size_bytes, is_structured) if offset == offset_bytes else b""
+        yield offset, *_room_behind(head, size)
+
+
+def _read_head(cookie: int, offset_bytes: int, size_bytes: int, is_structured: bool) -> bytes:
+    return _data_chunk(cookie, offset_bytes, size_bytes, nbd.CHUNK_FLAG_DONE) if is_structured else done(cookie)
+
+
+def _data_chunk(cookie: int, offset_bytes: int, size_bytes: int, flags: int) -> bytes:
+    length = nbd.CHUNK_OFFSET.size + size_bytes
+    head = nbd.CHUNK.pack(nbd.CHUNK_MAGIC, flags, nbd.CHUNK_OFFSET_DATA, cookie, length)
+    return head + nbd.CHUNK_OFFSET.pack(offset_bytes)
+
+
+def _room_behind(head: bytes, size_bytes: int) -> tuple[bytearray, memoryview]:
     answer = bytearray(len(head) + size_bytes)
     answer[: len(head)] = head
     return answer, memoryview(answer)[len(head) :]

@@ -14,6 +14,7 @@ from walbd.model.address import Address
 from walbd.model.error import InvalidArgument
 from walbd.model.limits import check_device_name
 from walbd.world.command_line import Arguments
+from walbd.world.service_manager import ServiceManager
 from walbd.world.world import World
 
 
@@ -35,12 +36,21 @@ def server_options(arguments: Arguments) -> ServerOptions:
     )
 
 
-def run_device(options: ServerOptions, on_serving: Callable[[], None] = lambda: None) -> int:
+def run_device(
+    options: ServerOptions, on_serving: Callable[[], None] = lambda: None, manager: ServiceManager | None = None
+) -> int:
     """Serves until a signal or the control operation stop; returns the exit status. `on_serving` is called when
     clients can connect. Raises WalbError when the device cannot be started."""
+    manager = manager or ServiceManager()
 
     async def serve() -> int:
-        return await DeviceServer(options, World(), on_serving=on_serving).run()
+        world = World()
+        # From before the redo on, which may take longer than a manager waits.
+        beating = asyncio.create_task(manager.keep_beating(lambda: "", world.sleep))
+        try:
+            return await DeviceServer(options, world, on_serving=on_serving, manager=manager).run()
+        finally:
+            beating.cancel()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from walbd.device.user.control_server import ControlServer
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.engine import Engine, OnFull
 from walbd.device.user.handshake import Export
-from walbd.device.user.io_path import become_io_flusher
+from walbd.device.user.io_path import become_io_flusher, keep_freed_memory
 from walbd.device.user.kernel_client import KernelClient
 from walbd.device.user.kernel_connection import KernelConnection
 from walbd.device.user.messages import error_line, info_line
@@ -29,9 +30,18 @@ from walbd.device.user.start import open_device
 from walbd.model.address import Address
 from walbd.model.error import StorageFailure, WalbError
 from walbd.model.limits import LB_BYTES
-from walbd.world.network import listen_reason
+from walbd.world.network import reason_of
+from walbd.world.service_manager import ServiceManager
 from walbd.world.world import World
 
+# A peer of TCP is given up after two minutes without a sign of life.
+DEAD_PEER_SEC = 120
+TCP_OPTIONS = {
+    socket.TCP_KEEPIDLE: 60,
+    socket.TCP_KEEPINTVL: 15,
+    socket.TCP_KEEPCNT: 4,
+    socket.TCP_USER_TIMEOUT: DEAD_PEER_SEC * 1000,
+}
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -57,12 +67,14 @@ class DeviceServer:
         kernel: KernelNbd | None = None,
         nodes: Path = NODE_FOLDER,
         on_serving: Callable[[], None] = lambda: None,
+        manager: ServiceManager | None = None,
     ) -> None:
         self._options = options
         self._world = world
         self._kernel = kernel or KernelNbd()
         self._nodes = nodes
         self._on_serving = on_serving
+        self._manager = manager or ServiceManager()
         self._clients: set[Connection] = set()
         self._control: ControlServer | None = None
         self._stopping = asyncio.Event()
@@ -72,7 +84,10 @@ class DeviceServer:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._stopping.set)
+        # A terminal that closes takes no block device away.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         become_io_flusher()
+        keep_freed_memory()
         options = self._options
         sockets = SocketFolder(options.socket_dir, options.name)
         sockets.take()
@@ -116,13 +131,15 @@ class DeviceServer:
         loop = asyncio.get_running_loop()
         nbd_servers = [await loop.create_unix_server(connection, sock=sockets.listen(NBD_SUFFIX))]
         if options.tcp is not None:
-            nbd_servers.append(await _listen_tcp(connection, options.tcp))
+            nbd_servers.append(await listen_tcp(connection, options.tcp))
         control_server = await asyncio.start_unix_server(
             control.serve, sock=sockets.listen(CONTROL_SUFFIX), limit=MAX_LINE_BYTES
         )
         info_line(f"serving {options.name}: {sector.device_size_lb} blocks, log {sector.uuid.hex()}")
+        self._manager.ready(f"serving {options.name}: {sector.device_size_lb} blocks")
         self._on_serving()
         await self._stopping.wait()
+        self._manager.stopping("writing what is in memory", is_patient=False)
         for server in nbd_servers:
             server.close()
         control_server.close()
@@ -149,9 +166,22 @@ class DeviceServer:
         return 0
 
 
-async def _listen_tcp(connection: Callable[[], asyncio.BaseProtocol], address: Address) -> asyncio.Server:
+async def listen_tcp(connection: Callable[[], asyncio.BaseProtocol], address: Address) -> asyncio.Server:
+    """Serves NBD there. Raises StorageFailure."""
+    loop = asyncio.get_running_loop()
     try:
-        return await asyncio.get_running_loop().create_server(connection, address.host, address.port)
+        server = await loop.create_server(connection, address.host, address.port, start_serving=False)
+        for sock in server.sockets:
+            _notice_dead_peers(sock)
+        await server.start_serving()
     except OSError as error:
         hint = "is the port in use, is the address one of this host?"
-        raise StorageFailure(f"cannot listen on {address}: {listen_reason(error)}", hint) from error
+        raise StorageFailure(f"cannot listen on {address}: {reason_of(error)}", hint) from error
+    return server
+
+
+def _notice_dead_peers(listening: socket.socket) -> None:
+    """Connections inherit this: one whose host has vanished ends and gives its place back, idle or not."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in TCP_OPTIONS.items():
+        listening.setsockopt(socket.IPPROTO_TCP, option, value)

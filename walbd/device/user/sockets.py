@@ -43,13 +43,11 @@ class SocketFolder:
 
     def listen(self, suffix: str) -> socket.socket:
         """A listening socket at NAME + suffix. Its name appears when it listens: who sees it can connect."""
-        path = self.folder / (self._name + suffix)
+        path = socket_path(self.folder, self._name, suffix)
         unseen = path.with_name(path.name + "~")
-        if len(os.fsencode(unseen)) > MAX_PATH_BYTES:
-            raise InvalidArgument(f"socket path is too long: {path}", f"at most {MAX_PATH_BYTES - 1} bytes")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            if _is_answered(path):
+            if is_answered(path):
                 raise self._is_served()
             unseen.unlink(missing_ok=True)
             sock.bind(str(unseen))
@@ -75,8 +73,16 @@ class SocketFolder:
             self._lock_fd = -1
 
 
-def _is_answered(path: Path) -> bool:
-    """True when a server that takes no lock listens there."""
+def socket_path(folder: Path, name: str, suffix: str) -> Path:
+    """NAME + suffix in the folder. Raises InvalidArgument when that is too long for a socket."""
+    path = folder / (name + suffix)
+    if len(os.fsencode(path)) + 1 > MAX_PATH_BYTES:
+        raise InvalidArgument(f"socket path is too long: {path}", f"at most {MAX_PATH_BYTES - 1} bytes")
+    return path
+
+
+def is_answered(path: Path) -> bool:
+    """True when a server, even one that takes no lock, listens there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
         try:
             probe.connect(str(path))

@@ -6,15 +6,15 @@ import os
 from dataclasses import replace
 
 from walbd.device.user.device_files import DeviceFiles
+from walbd.device.user.look_ahead import window_pb
 from walbd.device.user.messages import info_line, warning_line
 from walbd.model.error import Corrupted, InvalidArgument, WalbError
+from walbd.wlog.format_ldev import MIN_RING_PB
 from walbd.wlog.recovery import recover
 from walbd.wlog.super_sector import SuperSector, read_super_sector
 
 # Where a super sector lies, and before it.
 HEAD_BYTES = 16 << 10
-# Room for a header, padding and a record several times over.
-MIN_RING_PB = 64
 
 
 def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
@@ -32,7 +32,7 @@ def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
     # A killed server may have left log that is not durable yet; the data device must not get ahead of it (15.5).
     files.sync_log()
     try:
-        recovered = recover(files.log_fd, files.data_fd, sector)
+        recovered = recover(files.log_fd, files.data_fd, sector, window_pb(sector))
     except WalbError as error:
         # Recovery knows descriptors only.
         error.message = f"redo of {files.ldev_path} onto {files.ddev_path}: {error.message}"

@@ -1,0 +1,123 @@
+"""A client that says nothing, or whose host has vanished, gives its place back; one that is slow keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from demo.group import free_port
+from tests.device.engine_rig import Rig
+from tests.device.walb_devices import BOUND_SEC, RawClient
+from walbd.device import nbd_protocol as nbd
+from walbd.device.user import connection as connections
+from walbd.device.user.connection import Connection
+from walbd.device.user.handshake import Export
+from walbd.device.user.kernel_connection import KernelConnection
+from walbd.device.user.outbox import MAX_ANSWER_BYTES
+from walbd.device.user.server import DEAD_PEER_SEC, TCP_OPTIONS, listen_tcp
+from walbd.model.address import Address
+
+
+async def test_a_client_that_does_not_negotiate_gives_its_place_back(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connections, "HANDSHAKE_SEC", 0.05)
+    clients: set[Connection] = set()
+
+    def connection() -> Connection:
+        return Connection(rig.engine, rig.reader, rig.pool, lambda: Export("vol", 1 << 20, 4096), clients)
+
+    path = tmp_path / "vol.nbd"
+    server = await asyncio.get_running_loop().create_unix_server(connection, path)
+    good = await asyncio.to_thread(RawClient, path)
+    silent, _ = await asyncio.open_unix_connection(path)
+    async with asyncio.timeout(BOUND_SEC):
+        assert len(await silent.read()) == 18  # the greeting, then the end
+    assert len(clients) == 1
+    assert capsys.readouterr().err.count("did not negotiate within") == 1
+    good.request(0, 7, 0, 512)
+    assert await asyncio.to_thread(good.reply) == (7, 0)
+    good.close()
+    server.close()
+
+
+class Accepted(asyncio.Protocol):
+    """Notes the options of the connections a server accepts."""
+
+    def __init__(self, found: asyncio.Future[tuple[int, list[int]]]) -> None:
+        self._found = found
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        sock = transport.get_extra_info("socket")
+        options = [sock.getsockopt(socket.IPPROTO_TCP, option) for option in TCP_OPTIONS]
+        self._found.set_result((sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), options))
+        transport.close()
+
+
+def test_the_kernel_watches_the_peers_of_tcp_connections() -> None:
+    async def options() -> tuple[int, list[int]]:
+        found: asyncio.Future[tuple[int, list[int]]] = asyncio.get_running_loop().create_future()
+        server = await listen_tcp(lambda: Accepted(found), Address("127.0.0.1", free_port()))
+        with socket.create_connection(server.sockets[0].getsockname()[:2]):
+            async with asyncio.timeout(BOUND_SEC):
+                return await found
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        is_watched, values = runner.run(options())
+    assert is_watched and values == list(TCP_OPTIONS.values())
+    assert TCP_OPTIONS[socket.TCP_USER_TIMEOUT] == DEAD_PEER_SEC * 1000
+
+
+class SlowTransport(asyncio.Transport):
+    """There is always a little that the client has not taken yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent_bytes = 0
+        self.has_sent = asyncio.Event()
+        self.is_reading_paused = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent_bytes += len(data)
+        self.has_sent.set()
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.write(b"".join(list_of_data))
+
+    def get_write_buffer_size(self) -> int:
+        return 100
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.is_reading_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_reading_paused = False
+
+
+async def test_a_client_that_always_lags_a_little_is_served_for_ever(rig: Rig) -> None:
+    export = Export("vol", 1 << 20, 4096)
+    served = KernelConnection(rig.engine, rig.reader, rig.pool, lambda: export, set(), lambda lost: None)
+    transport = SlowTransport()
+    served.connection_made(transport)
+    request = nbd.REQUEST.pack(nbd.REQUEST_MAGIC, 0, nbd.CMD_READ, 1, 0, 64 << 10)
+    answer_bytes = nbd.REPLY.size + (64 << 10)
+    for count in range(1, 2 * MAX_ANSWER_BYTES // answer_bytes):
+        served.get_buffer(-1)[: len(request)] = request
+        served.buffer_updated(len(request))
+        async with asyncio.timeout(BOUND_SEC):
+            while transport.sent_bytes < count * answer_bytes:
+                transport.has_sent.clear()
+                await transport.has_sent.wait()
+        assert not transport.is_reading_paused
+    assert rig.reader.answer_bytes == 0
