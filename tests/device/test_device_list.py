@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.device.walb_devices import BOUND_SEC, Pair, Server
+from demo.group import wait_until
+from tests.device.walb_devices import BOUND_SEC, Pair
 from walbd.device.nbd_client import NbdClient
 from walbd.device.user_device import UserDevice
 
@@ -106,8 +107,14 @@ def test_one_that_cannot_start_says_why_and_keeps_none_of_the_others(devices: De
 
 async def test_devices_of_a_list_share_their_memory(devices: Devices, tmp_path_factory: pytest.TempPathFactory) -> None:
     devices.start()
-    with Server(Pair(tmp_path_factory.mktemp("alone"))).wait_ready() as alone:
-        assert pss_kib(await devices.pid("d3")) < 0.7 * pss_kib(alone.process.pid)
+    pair = Pair(tmp_path_factory.mktemp("alone"))
+    words = ("-n", "vol", "-ldev", pair.ldev, "-ddev", pair.ddev, "-s", pair.folder)
+    with subprocess.Popen([sys.executable, "-m", "walbd.device.main", *words], stderr=subprocess.DEVNULL) as alone:
+        try:
+            wait_until((pair.folder / "vol.ctl").exists, BOUND_SEC, "the device")
+            assert pss_kib(await devices.pid("d3")) < 0.7 * pss_kib(alone.pid)
+        finally:
+            alone.terminate()
 
 
 def context_switches(pid: int) -> int:

@@ -99,8 +99,8 @@ def test_a_device_needs_name_log_and_data(tmp_path: Path) -> None:
     }
     for what, ended in run_many({what: ["walb-device", *words] for what, words in cases.items()}).items():
         assert ended.status == 1, what
-        assert ended.out.startswith("OptionError:"), what
-        assert not ended.err, what
+        assert ended.err.startswith("OptionError:") and "usage: walb-device" in ended.err, what
+        assert not ended.out and ended.err.count("\n") == 1, what
 
 
 def test_a_device_that_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
