@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -105,14 +106,14 @@ def test_one_that_cannot_start_says_why_and_keeps_none_of_the_others(devices: De
     ]
 
 
-async def test_devices_of_a_list_share_their_memory(devices: Devices, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_devices_of_a_list_share_their_memory(devices: Devices, tmp_path_factory: pytest.TempPathFactory) -> None:
     devices.start()
     pair = Pair(tmp_path_factory.mktemp("alone"))
     words = ("-n", "vol", "-ldev", pair.ldev, "-ddev", pair.ddev, "-s", pair.folder)
     with subprocess.Popen([sys.executable, "-m", "walbd.device.main", *words], stderr=subprocess.DEVNULL) as alone:
         try:
             wait_until((pair.folder / "vol.ctl").exists, BOUND_SEC, "the device")
-            assert pss_kib(await devices.pid("d3")) < 0.7 * pss_kib(alone.pid)
+            assert pss_kib(asyncio.run(devices.pid("d3"))) < 0.7 * pss_kib(alone.pid)
         finally:
             alone.terminate()
 
