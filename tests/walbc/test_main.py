@@ -216,7 +216,9 @@ def test_a_host_that_cannot_be_one_is_one_line(host: str, capsys: pytest.Capture
 
 def test_an_unknown_host_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-a", "host.invalid", "-p", "1", "snapshot", "vol0"]) == 1
-    assert error_of(capsys.readouterr().err).startswith("cannot connect to host.invalid:1")
+    error = error_of(capsys.readouterr().err)
+    assert error.startswith("cannot connect to host.invalid:1")
+    assert error.endswith("(hint: is the name right, and does this host know it?)")
 
 
 @pytest.mark.parametrize(

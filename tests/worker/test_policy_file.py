@@ -138,6 +138,7 @@ def test_what_is_wrong_is_one_line_with_file_line_key_and_what_was_expected(
     ("old", "new", "warning"),
     [
         ("retention:", "retentoin:", "34: retentoin: unknown, ignored (hint: did you mean retention?)"),
+        ("general:", "keep: last 14d daily\ngeneral:", "1: keep: unknown, ignored (hint: write it below retention)"),
         ("  max_nr: 10", "  max_nrs: 10", "14: merge.max_nrs: unknown, ignored (hint: did you mean max_nr"),
         ("log_name:", "colour:", "27: repl.servers.repl0.colour: unknown, ignored (hint: known are addr port interval"),
     ],

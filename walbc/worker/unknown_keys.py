@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from walbc.worker.config import ApplyConfig, GeneralConfig, MergeConfig, ReplServerConfig
 from walbd.model.suggest import suggestion
@@ -33,6 +33,9 @@ def _unknown(section: object, known: object, path: tuple[str, ...]) -> Iterator[
             yield (*path, name), _meant(name, known)
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
+def _meant(name: str, known: Mapping[str, object]) -> str:
+    sections = [section for section, keys in known.items() if isinstance(keys, Mapping) and name in keys]
+    if sections:
+        return f"write it below {' or '.join(sections)}"
     names = list(known)
     return suggestion(name, names, f"known are {' '.join(names)}")

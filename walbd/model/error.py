@@ -63,3 +63,10 @@ class StorageFailure(WalbError):
 
 class Cancelled(WalbError):
     """Work was ended early by a forced stop or a shutdown; it was rolled back."""
+
+
+def connecting_hint(error: OSError) -> str:
+    """What to look at when connecting has failed so. What a resolver says has no errno of the system."""
+    if error.errno and error.errno > 0:
+        return "is the server running there?"
+    return "is the name right, and does this host know it?"

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from walbd.model.address import Address
-from walbd.model.error import PeerUnreachable, Refused
+from walbd.model.error import PeerUnreachable, Refused, connecting_hint
 from walbd.net.control_reply import Outcome, ReplyReader
 from walbd.net.frame import Frame, FrameReceiver, FrameType, encode
 from walbd.net.handshake import Identity, hello, judge_welcome
@@ -31,7 +31,7 @@ class BlockingConnection:
             raise PeerUnreachable(f"no connection to {self.peer} within {timeout_sec:g} s") from error
         except OSError as error:
             reason = error.strerror or str(error)
-            raise PeerUnreachable(f"cannot connect to {self.peer}: {reason}", "is the server running there?") from error
+            raise PeerUnreachable(f"cannot connect to {self.peer}: {reason}", connecting_hint(error)) from error
         try:
             greeting = hello(me, command)
             self.send(FrameType.HELLO, greeting.encode())

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from walbd.model.error import PeerUnreachable, StorageFailure
+from walbd.model.error import PeerUnreachable, StorageFailure, connecting_hint
 
 OnStream = Callable[["Stream"], Awaitable[None]]
 LISTEN_BACKLOG = 128
@@ -225,7 +225,7 @@ class Network:
             raise PeerUnreachable(f"no connection to {where} within {timeout_sec:g} s") from error
         except OSError as error:
             reason = reason_of(error)
-            raise PeerUnreachable(f"cannot connect to {where}: {reason}", "is the server running there?") from error
+            raise PeerUnreachable(f"cannot connect to {where}: {reason}", connecting_hint(error)) from error
 
     async def _connect_any(self, host: str, port: int, end_sec: float | None) -> socket.socket:
         """The first address that answers. None may use up the time of those after it."""
