@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,19 +12,25 @@ from tests.storage.fake_device import FakeDevice
 from tests.storage.storage_testing import Group, blocks, volume_of
 from walbd.model.error import BadState
 from walbd.net.connection import Connection
+from walbd.net.frame import FrameType, encode
 
 
 class SilentProxy(FakeProxy):
-    """Takes connections and, while `is_hanging`, does not answer requests."""
+    """Takes connections and does not answer requests while `is_hanging`, or damages its answers (`is_garbling`)."""
 
     def __init__(self) -> None:
         super().__init__("p9")
         self.gate = Gate()
         self.is_hanging = False
+        self.is_garbling = False
         self.attempts = 0
 
     async def _receive(self, connection: Connection) -> None:
         self.attempts += 1
+        if self.is_garbling:
+            frame = bytearray(encode(FrameType.ACCEPT))
+            frame[-1] ^= 1
+            await connection.write(bytes(frame))
         if self.is_hanging:
             await self.gate()
         await super()._receive(connection)
@@ -45,7 +52,7 @@ def quick_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walbd.server.peer_check.CHECK_TIMEOUT_SEC", 0.1)
 
 
-@pytest.mark.parametrize("way", ["dies", "hangs", "refuses"])
+@pytest.mark.parametrize("way", ["dies", "hangs", "refuses", "garbles"])
 async def test_the_next_proxy_takes_over_and_the_preferred_one_is_used_again(
     group: Group, preferred: SilentProxy, way: str
 ) -> None:
@@ -56,6 +63,8 @@ async def test_the_next_proxy_takes_over_and_the_preferred_one_is_used_again(
             await preferred.stop()
         elif way == "hangs":
             preferred.is_hanging = True
+        elif way == "garbles":
+            preferred.is_garbling = True
         else:
             preferred.refusal = BadState("bad state:v0:Stopped")
         group.device.write(0, blocks(1))
@@ -63,7 +72,7 @@ async def test_the_next_proxy_takes_over_and_the_preferred_one_is_used_again(
         assert blocks(1) in group.proxy.received[-1].data
         if way == "dies":
             await preferred.start()
-        preferred.is_hanging, preferred.refusal = False, None
+        preferred.is_hanging, preferred.is_garbling, preferred.refusal = False, False, None
         preferred.gate.opened.set()
         await until(lambda: storage.daemon.context.proxies.proxies[0].is_available)
         count = len(group.proxy.received)
@@ -90,3 +99,49 @@ async def test_a_volume_that_no_proxy_takes_does_not_delay_the_others(group: Gro
             other.write(number, blocks(number))
             await until(lambda: volume_of(storage, "v1").records.done.lsid == other.latest)
         assert volume_of(storage).records.done.lsid == 0
+
+
+async def test_a_damaged_acknowledgement_has_the_log_sent_to_the_next_proxy(
+    group: Group, preferred: SilentProxy
+) -> None:
+    """The storage cannot know what was meant: it sends the same log elsewhere, and gives none free meanwhile."""
+    async with group.target(proxies=(preferred.address, group.proxy.address)) as storage:
+        waiting: list[Connection] = []
+
+        async def receive(connection: Connection) -> None:
+            waiting.append(connection)
+            await SilentProxy._receive(preferred, connection)
+
+        async def garble() -> None:
+            frame = bytearray(encode(FrameType.ACK))
+            frame[-1] ^= 1
+            await waiting[-1].write(bytes(frame))
+
+        preferred._receive, preferred.before_ack = receive, garble  # type: ignore[method-assign]
+        await preferred.stop()
+        await preferred.start()
+        group.device.write(0, blocks(1))
+        await group.wait_sent(storage)
+        assert blocks(1) in group.proxy.received[-1].data
+
+
+async def test_a_device_that_hangs_while_log_is_given_free_does_not_delay_the_others(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("walbd.storage.sending.DEVICE_SEC", 0.1)
+    other = group.devices.by_name["w1"] = FakeDevice(group.base.parent / "dev", "w1")
+    async with group.target(min_delay_sec=100_000, max_delay_sec=100_000) as storage:
+        await storage.call("init-vol", "v1", "w1")
+        await storage.call("full-bkp", "v1")
+        await until(lambda: not volume_of(storage, "v1").records.queue)
+
+        async def hang(lsid: int) -> None:
+            await asyncio.Event().wait()
+
+        group.device.set_oldest = hang  # type: ignore[method-assign]
+        group.device.write(0, blocks(1))
+        group.device.checkpoint()
+        await until(lambda: volume_of(storage).trouble is not None)
+        assert "does not answer" in str(volume_of(storage).trouble)
+        other.write(0, blocks(2))
+        await until(lambda: volume_of(storage, "v1").records.done.lsid == other.latest)

@@ -47,7 +47,7 @@ T = TypeVar("T")
 CHANGING_SEC = 0.1
 # How long a proxy may take until it agrees to take log (a transfer itself may be silent for as long as -to says).
 ASK_SEC = 3.0
-# How long a device may take to say what its lsids are.
+# How long a device may take to say what its lsids are, or to give log free.
 DEVICE_SEC = 5.0
 
 
@@ -86,7 +86,8 @@ async def _remove_standby_log(volume: StorageVolume) -> Outcome:
 
 
 async def _remove_written(volume: StorageVolume) -> None:
-    info, lsids = await volume.device().info(), await volume.device().lsids()
+    info = await _answer(volume, volume.device().info())
+    lsids = await _answer(volume, volume.device().lsids())
     # Standby volumes of walb-tools know no uuid.
     if volume.uuid != NIL_UUID:
         volume.check_uuid(info, f"'stop {volume.name}' and 'start {volume.name} standby' take it as it is")
@@ -94,7 +95,7 @@ async def _remove_written(volume: StorageVolume) -> None:
         volume.runtime.log.warning("overflow of a standby volume, its log is cleared", volume.name, volume.path)
         await volume.clear_log(0)
     elif lsids.oldest < lsids.prev_written:
-        await volume.device().set_oldest(lsids.prev_written)
+        await _answer(volume, volume.device().set_oldest(lsids.prev_written))
 
 
 async def _unless_ended(volume: StorageVolume, step: Coroutine[Any, Any, T]) -> T:
@@ -103,7 +104,7 @@ async def _unless_ended(volume: StorageVolume, step: Coroutine[Any, Any, T]) -> 
 
 
 async def _answer(volume: StorageVolume, step: Coroutine[Any, Any, T]) -> T:
-    """What the device says; one that hangs must not hold up the other volumes."""
+    """What the device answers; one that hangs must not hold up the other volumes."""
     try:
         async with asyncio.timeout(DEVICE_SEC):
             return await _unless_ended(volume, step)
@@ -159,7 +160,7 @@ async def _give_free(volume: StorageVolume, lsids: LsidSet) -> None:
     when the device tells of the checkpoint."""
     lsid = removable_lsid(volume.records.done, lsids.prev_written)
     if lsids.oldest < lsid:
-        await _unless_ended(volume, volume.device().set_oldest(lsid))
+        await _answer(volume, volume.device().set_oldest(lsid))
 
 
 async def _send_to_some_proxy(volume: StorageVolume, info: DeviceInfo, transfer: Transfer) -> int:
@@ -214,19 +215,30 @@ async def _ask(context: Context, proxy: Proxy, request: WlogRequest) -> Connecti
             connection.close()
         if isinstance(error, TimeoutError):
             raise PeerUnreachable(f"proxy {proxy.address} did not answer within {ASK_SEC:g} s") from error
+        if isinstance(error, Corrupted):
+            raise ProtocolViolation(error.message, error.hint) from error
         raise
 
 
 async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource, transfer: Transfer) -> int:
+    is_log_damaged = False
+
     def read(buffer: memoryview) -> int:
-        return source.read(buffer, transfer.limit_lsid)
+        nonlocal is_log_damaged
+        try:
+            return source.read(buffer, transfer.limit_lsid)
+        except Corrupted:
+            is_log_damaged = True
+            raise
 
     def end() -> WlogEnd:
         return WlogEnd(source.end_lsid, transfer.diff(source.end_lsid))
 
     try:
         await sender.send_log(read, end, Hooks(cancelled=volume.is_send_cancelled))
-    except Corrupted:
+    except Corrupted as error:
+        if not is_log_damaged:  # what the proxy sent is: another one may do better
+            raise ProtocolViolation(error.message, error.hint) from error
         if source.bad_header is not None:
             path = volume.folder.path / f"logpackheader-{source.end_lsid}"
             await volume.runtime.world.run(volume.folder.files.save, path, source.bad_header)
