@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from tests.storage.fake_device import FakeDevice
 from tests.storage.storage_testing import Group, blocks, volume_of
 from walbd.model.error import BadState
 from walbd.net.connection import Connection
+from walbd.net.control import call
+from walbd.net.control_reply import Outcome
 from walbd.net.frame import FrameType, encode
 
 
@@ -145,3 +148,21 @@ async def test_a_device_that_hangs_while_log_is_given_free_does_not_delay_the_ot
         assert "does not answer" in str(volume_of(storage).trouble)
         other.write(0, blocks(2))
         await until(lambda: volume_of(storage, "v1").records.done.lsid == other.latest)
+
+
+async def test_a_proxy_comes_back_after_a_check_of_it_met_a_defect(
+    group: Group, preferred: SilentProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = 0
+
+    async def call_with_defect(*args: Any, **kwargs: Any) -> Outcome:
+        nonlocal failures
+        failures += 1
+        if failures <= 2:
+            raise ValueError("not expected")
+        return await call(*args, **kwargs)
+
+    monkeypatch.setattr("walbd.server.peer_check.call", call_with_defect)
+    async with group.target(QuickWorld(speed=20), proxies=(preferred.address, group.proxy.address)) as storage:
+        proxies = storage.daemon.context.proxies.proxies
+        await until(lambda: failures > 2 and all(proxy.is_available for proxy in proxies))
