@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,8 @@ from tests.storage.fake_device import FakeDevice
 from tests.storage.storage_testing import Group, blocks, volume_of
 from walbd.model.error import BadState
 from walbd.net.connection import Connection
+from walbd.net.control import call
+from walbd.net.control_reply import Outcome
 from walbd.net.frame import FrameType, encode
 
 
@@ -102,3 +106,67 @@ async def test_a_volume_that_no_proxy_takes_does_not_delay_the_others(group: Gro
             other.write(number, blocks(number))
             await until(lambda: volume_of(storage, "v1").records.done.lsid == other.latest)
         assert volume_of(storage).records.done.lsid == 0
+
+
+async def test_a_damaged_acknowledgement_has_the_log_sent_to_the_next_proxy(
+    group: Group, preferred: SilentProxy
+) -> None:
+    """The storage cannot know what was meant: it sends the same log elsewhere, and gives none free meanwhile."""
+    async with group.target(proxies=(preferred.address, group.proxy.address)) as storage:
+        waiting: list[Connection] = []
+
+        async def receive(connection: Connection) -> None:
+            waiting.append(connection)
+            await SilentProxy._receive(preferred, connection)
+
+        async def garble() -> None:
+            frame = bytearray(encode(FrameType.ACK))
+            frame[-1] ^= 1
+            await waiting[-1].write(bytes(frame))
+
+        preferred._receive, preferred.before_ack = receive, garble  # type: ignore[method-assign]
+        await preferred.stop()
+        await preferred.start()
+        group.device.write(0, blocks(1))
+        await group.wait_sent(storage)
+        assert blocks(1) in group.proxy.received[-1].data
+
+
+async def test_a_device_that_hangs_while_log_is_given_free_does_not_delay_the_others(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("walbd.storage.sending.DEVICE_SEC", 0.1)
+    other = group.devices.by_name["w1"] = FakeDevice(group.base.parent / "dev", "w1")
+    async with group.target(min_delay_sec=100_000, max_delay_sec=100_000) as storage:
+        await storage.call("init-vol", "v1", "w1")
+        await storage.call("full-bkp", "v1")
+        await until(lambda: not volume_of(storage, "v1").records.queue)
+
+        async def hang(lsid: int) -> None:
+            await asyncio.Event().wait()
+
+        group.device.set_oldest = hang  # type: ignore[method-assign]
+        group.device.write(0, blocks(1))
+        group.device.checkpoint()
+        await until(lambda: volume_of(storage).trouble is not None)
+        assert "does not answer" in str(volume_of(storage).trouble)
+        other.write(0, blocks(2))
+        await until(lambda: volume_of(storage, "v1").records.done.lsid == other.latest)
+
+
+async def test_a_proxy_comes_back_after_a_check_of_it_met_a_defect(
+    group: Group, preferred: SilentProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = 0
+
+    async def call_with_defect(*args: Any, **kwargs: Any) -> Outcome:
+        nonlocal failures
+        failures += 1
+        if failures <= 2:
+            raise ValueError("not expected")
+        return await call(*args, **kwargs)
+
+    monkeypatch.setattr("walbd.server.peer_check.call", call_with_defect)
+    async with group.target(QuickWorld(speed=20), proxies=(preferred.address, group.proxy.address)) as storage:
+        proxies = storage.daemon.context.proxies.proxies
+        await until(lambda: failures > 2 and all(proxy.is_available for proxy in proxies))

@@ -9,6 +9,7 @@ from walbd.model.error import WalbError
 from walbd.net.connection import Timing
 from walbd.net.control import call
 from walbd.net.handshake import Identity
+from walbd.server.log import defect_text
 from walbd.server.runtime import Runtime
 
 CHECK_SEC = 10.0
@@ -25,4 +26,6 @@ async def fault_of(runtime: Runtime, me: Identity, address: Address, kind: str) 
         return "no answer in time"
     except WalbError as error:
         return str(error)
+    except Exception as error:  # a defect must not end the checks: the peer would be unused for ever
+        return defect_text(error)
     return "" if outcome.strings == [kind] else f"is no walb-{kind}"

@@ -47,7 +47,7 @@ T = TypeVar("T")
 CHANGING_SEC = 0.1
 # How long a proxy may take until it agrees to take log (a transfer itself may be silent for as long as -to says).
 ASK_SEC = 3.0
-# How long a device may take to say what its lsids are.
+# How long a device may take to say what its lsids are, or to give log free.
 DEVICE_SEC = 5.0
 
 
@@ -88,7 +88,8 @@ async def _remove_standby_log(volume: StorageVolume) -> Outcome:
 
 
 async def _remove_written(volume: StorageVolume) -> None:
-    info, lsids = await volume.device().info(), await volume.device().lsids()
+    info = await _answer(volume, volume.device().info())
+    lsids = await _answer(volume, volume.device().lsids())
     # Standby volumes of walb-tools know no uuid.
     if volume.uuid != NIL_UUID:
         volume.check_uuid(info, f"'stop {volume.name}' and 'start {volume.name} standby' take it as it is")
@@ -96,7 +97,7 @@ async def _remove_written(volume: StorageVolume) -> None:
         volume.runtime.log.warning("overflow of a standby volume, its log is cleared", volume.name, volume.path)
         await volume.clear_log(0)
     elif lsids.oldest < lsids.prev_written:
-        await volume.device().set_oldest(lsids.prev_written)
+        await _answer(volume, volume.device().set_oldest(lsids.prev_written))
 
 
 async def _unless_ended(volume: StorageVolume, step: Coroutine[Any, Any, T]) -> T:
@@ -105,7 +106,7 @@ async def _unless_ended(volume: StorageVolume, step: Coroutine[Any, Any, T]) -> 
 
 
 async def _answer(volume: StorageVolume, step: Coroutine[Any, Any, T]) -> T:
-    """What the device says; one that hangs must not hold up the other volumes."""
+    """What the device answers; one that hangs must not hold up the other volumes."""
     try:
         async with asyncio.timeout(DEVICE_SEC):
             return await _unless_ended(volume, step)
@@ -161,7 +162,7 @@ async def _give_free(volume: StorageVolume, lsids: LsidSet) -> None:
     when the device tells of the checkpoint."""
     lsid = removable_lsid(volume.records.done, lsids.prev_written)
     if lsids.oldest < lsid:
-        await _unless_ended(volume, volume.device().set_oldest(lsid))
+        await _answer(volume, volume.device().set_oldest(lsid))
 
 
 async def _send_to_some_proxy(volume: StorageVolume, info: DeviceInfo, transfer: Transfer) -> int:
@@ -227,8 +228,15 @@ def _damaged_answer(error: Corrupted) -> PeerUnreachable:
 
 
 async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource, transfer: Transfer) -> int:
+    is_log_damaged = False
+
     def read(buffer: memoryview) -> int:
-        return source.read(buffer, transfer.limit_lsid)
+        nonlocal is_log_damaged
+        try:
+            return source.read(buffer, transfer.limit_lsid)
+        except Corrupted:
+            is_log_damaged = True
+            raise
 
     def end() -> WlogEnd:
         return WlogEnd(source.end_lsid, transfer.diff(source.end_lsid))
@@ -236,10 +244,11 @@ async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource
     try:
         await sender.send_log(read, end, Hooks(cancelled=volume.is_send_cancelled))
     except Corrupted as error:
-        if source.bad_header is None:
+        if not is_log_damaged:
             raise _damaged_answer(error) from error
-        path = volume.folder.path / f"logpackheader-{source.end_lsid}"
-        await volume.runtime.world.run(volume.folder.files.save, path, source.bad_header)
+        if source.bad_header is not None:
+            path = volume.folder.path / f"logpackheader-{source.end_lsid}"
+            await volume.runtime.world.run(volume.folder.files.save, path, source.bad_header)
         raise
     return source.end_lsid
 
