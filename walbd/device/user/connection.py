@@ -261,7 +261,8 @@ class Connection(asyncio.BufferedProtocol):
         steps = iter(range(request.offset_bytes, end, MAX_ZERO_RECORDS * max_record_lb * LB_BYTES))
 
         def go_on(error: int) -> None:
-            begin = None if error else next(steps, None)
+            # A client that is gone has its next connection: what it writes there must not be zeroed after all.
+            begin = None if error or self._transport is None else next(steps, None)
             if begin is None:
                 self._reply(request.cookie, error, self._engine.refusal)
                 return
