@@ -52,7 +52,7 @@ async def test_syncs_of_the_log_that_overlap_each_learn_of_a_lost_write(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[list[int]] = []
-    monkeypatch.setattr(os, "fdatasync", lambda fd: synced[-1].append(fd))
+    monkeypatch.setattr(os, "fdatasync", lambda fd: synced[-1].append(fd))  # noqa: PLW0108 - the last one changes
     sector = rig.checkpointer.sector
     monkeypatch.setattr("walbd.device.user.device_files.invalidate_stale", lambda *_: 1)
     for sync in (
