@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.group import wait_until
 from tests.device.walb_devices import BOUND_SEC, Pair, RawClient, Server
 from tests.forked import run_forked
 from walbd.device import nbd_protocol as nbd
@@ -61,6 +62,17 @@ def test_reads_see_every_write_while_the_ring_wraps_many_times(tmp_path: Path, p
     sector = pair.super_sector()
     assert sector.written_lsid > 10 * sector.ring_size_pb
     assert pair.ddev.read_bytes() == oracle.image
+
+
+def test_a_write_right_before_garbage_is_carried_out_at_once(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    with Server(pair).wait_ready() as server:
+        client = RawClient(server.nbd_path)
+        write = nbd.REQUEST.pack(nbd.REQUEST_MAGIC, 0, nbd.CMD_WRITE, 1, 0, 512) + b"w" * 512
+        client.socket.sendall(write + b"g" * nbd.REQUEST.size)
+        wait_until(lambda: pair.ddev.read_bytes()[:512] == b"w" * 512, BOUND_SEC, "the write")
+        client.socket.close()
+        assert server.stop() == 0
 
 
 def test_a_terminal_that_closes_takes_no_device_away(tmp_path: Path) -> None:

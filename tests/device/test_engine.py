@@ -287,7 +287,7 @@ async def test_a_stop_leaves_nothing_to_redo(rig: Rig) -> None:
     assert rig.pair.super_sector().written_lsid == rig.engine.positions.latest
     assert rig.pair.ddev.read_bytes()[:513] == b"b" * 512 + b"\0"
     journal = [what for what, _ in rig.files.journal]
-    assert journal[-2:] == ["sync log beside", "log synced"]
+    assert journal[-1] == "super sync"
 
 
 async def test_memory_is_given_back_when_data_are_written(rig: Rig) -> None:
@@ -296,3 +296,12 @@ async def test_memory_is_given_back_when_data_are_written(rig: Rig) -> None:
     await rig.engine.settle()
     assert rig.engine._memory_bytes == 0
     assert len(rig.pool._free) <= 16
+
+
+async def test_what_could_not_be_written_to_the_data_device_keeps_its_memory_for_reads(rig: Rig) -> None:
+    rig.files.failing.add("write data")
+    assert await rig.start_write(0, b"a" * 1024, is_fua=True) == 0
+    await rig.until(lambda: bool(rig.engine.failure))
+    kept = [writes.chunk for batch in rig.engine._logged for writes in batch.writes]
+    assert [chunk.pins for chunk in kept if chunk is not None] == [1]
+    assert await rig.read(0, 1024) == b"a" * 1024

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.device.engine_rig import Rig
-from tests.device.walb_devices import Pair, Server
+from tests.device.walb_devices import BOUND_SEC, Pair, Server
 from walbd.device.nbd_protocol import EIO
 from walbd.device.user.engine import OnFull
 from walbd.model.error import StorageFailure
@@ -130,3 +130,18 @@ def test_an_unknown_choice_is_refused_in_one_line(tmp_path: Path) -> None:
         assert server.process.wait(60) == 1
         printed = server.log_path.read_text()
         assert printed == "walb-device: error: -on-full panic is unknown (hint: write overflow or error)\n"
+
+
+async def test_who_waits_for_room_is_told_when_what_was_before_them_is_refused(strict: Rig) -> None:
+    await fill(strict)
+    await strict.engine.settle()
+    told = asyncio.Event()
+    strict.engine.on_room = told.set
+    gate = strict.gate("write log")
+    writes = [strict.start_write(0, bytes(4 << 20)) for _ in range(8)]
+    assert strict.engine.is_full
+    gate.set()
+    assert set(await asyncio.gather(*writes)) == {EIO}
+    async with asyncio.timeout(BOUND_SEC):
+        await told.wait()
+    assert not strict.engine.is_full

@@ -121,3 +121,54 @@ async def test_a_client_that_always_lags_a_little_is_served_for_ever(rig: Rig) -
                 await transport.has_sent.wait()
         assert not transport.is_reading_paused
     assert rig.reader.answer_bytes == 0
+
+
+async def test_zeros_that_a_lost_client_asked_for_do_not_follow_what_it_writes_on_its_next_connection(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_ZERO_RECORDS", 1)
+    export = Export("vol", 1 << 20, 4096)
+    lost = KernelConnection(rig.engine, rig.reader, rig.pool, lambda: export, set(), lambda lost: None)
+    lost.connection_made(SlowTransport())
+    gate = rig.gate("write log")
+    request = nbd.REQUEST.pack(nbd.REQUEST_MAGIC, 0, nbd.CMD_WRITE_ZEROES, 1, 0, 64 << 10)
+    lost.get_buffer(-1)[: len(request)] = request
+    lost.buffer_updated(len(request))
+    lost.connection_lost(None)
+    write = rig.start_write(32 << 10, b"a" * 512)
+    gate.set()
+    assert await write == 0
+    await rig.engine.settle()
+    assert await rig.read(32 << 10, 512) == b"a" * 512
+
+
+class KeepingTransport(SlowTransport):
+    """Nothing is taken: what is to be sent stays as it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[bytes | bytearray | memoryview] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        super().write(data)
+        self.kept.append(data)
+
+
+async def test_small_answers_that_wait_take_no_more_memory_than_they_are_large(rig: Rig) -> None:
+    export = Export("vol", 1 << 20, 4096)
+    served = KernelConnection(rig.engine, rig.reader, rig.pool, lambda: export, set(), lambda lost: None)
+    transport = KeepingTransport()
+    served.connection_made(transport)
+    request = nbd.REQUEST.pack(nbd.REQUEST_MAGIC, 0, nbd.CMD_READ, 1, 0, 512)
+    for count in range(1, 11):
+        served.get_buffer(-1)[: len(request)] = request
+        served.buffer_updated(len(request))
+        async with asyncio.timeout(BOUND_SEC):
+            while transport.sent_bytes < count * (nbd.REPLY.size + 512):
+                transport.has_sent.clear()
+                await transport.has_sent.wait()
+    owners = [data.obj if isinstance(data, memoryview) else data for data in transport.kept]
+    assert (
+        sum(memoryview(owner).nbytes for owner in {id(owner): owner for owner in owners}.values())
+        == transport.sent_bytes
+    )

@@ -132,6 +132,8 @@ class Checkpointer:
         try:
             await self._engine.settle()
             async with self._lock:
+                # A checkpoint that had the lock may have failed: what the data device lost is in the old log only.
+                self._engine.check_writable()
                 await self._new_sequence()
         finally:
             self._engine.release()
@@ -220,4 +222,5 @@ class Checkpointer:
         self.melt()
         await self._engine.settle()
         async with self._lock:
+            self._engine.check_writable()  # as in reset_wal
             await self._super_sync(self.sector)

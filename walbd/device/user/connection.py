@@ -142,6 +142,15 @@ class Connection(asyncio.BufferedProtocol):
             self._deadline = None
 
     def _take_requests(self) -> None:
+        try:
+            needed = self._start_requests()
+        finally:
+            self._engine.kick()  # what came before something that cannot be followed, too
+        self._make_space(needed)
+        self._regulate()
+
+    def _start_requests(self) -> int:
+        """Starts what has come whole; returns how many bytes the next one needs from _begin on."""
         needed = nbd.REQUEST.size
         while not (self._is_leaving or self._is_over_limit()):
             if self._split is not None:
@@ -162,9 +171,7 @@ class Connection(asyncio.BufferedProtocol):
             if not self._take_usual(request):
                 self._begin = request.end
                 self._start(request)
-        self._engine.kick()
-        self._make_space(needed)
-        self._regulate()
+        return needed
 
     def _begin_split(self) -> None:
         request = head_of(self._chunk.view, self._begin)
@@ -261,7 +268,8 @@ class Connection(asyncio.BufferedProtocol):
         steps = iter(range(request.offset_bytes, end, MAX_ZERO_RECORDS * max_record_lb * LB_BYTES))
 
         def go_on(error: int) -> None:
-            begin = None if error else next(steps, None)
+            # A client that is gone has its next connection: what it writes there must not be zeroed after all.
+            begin = None if error or self._transport is None else next(steps, None)
             if begin is None:
                 self._reply(request.cookie, error, self._engine.refusal)
                 return

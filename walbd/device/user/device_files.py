@@ -30,9 +30,11 @@ class DeviceFiles:
         try:
             self.log_fd = self._keep(OwnedFile(ldev_path).fd)
             self.data_fd = self._keep(OwnedFile(ddev_path).fd)
-            # A second open file: the kernel reports a failed write-back once for each, so the two threads that sync
-            # the log both learn of it.
-            self._sync_fd = self._keep(os.open(ldev_path, os.O_RDWR | os.O_CLOEXEC))
+            # The kernel reports a failed write-back once for each open file: whoever may sync the log beside others has
+            # one of its own, so that each learns of it.
+            self._sync_fd, self._super_fd, self._search_fd = [
+                self._keep(os.open(ldev_path, os.O_RDWR | os.O_CLOEXEC)) for _ in range(3)
+            ]
         except BaseException:
             self.close()
             raise
@@ -86,12 +88,12 @@ class DeviceFiles:
     def clear_stale(self, begin_lsid: int, end_lsid: int) -> None:
         """Zeroes, durably, what redo could take for log among the blocks of these lsids (wlog-format.md 16.5)."""
         try:
-            count = invalidate_stale(self._sync_fd, self._sector, begin_lsid, end_lsid - begin_lsid)
+            count = invalidate_stale(self._search_fd, self._sector, begin_lsid, end_lsid - begin_lsid)
         except StorageFailure as error:
             error.message = f"log device {self.ldev_path}: {error.message}"
             raise
         if count:
-            self.sync_log_beside()
+            self._sync(self._search_fd, self.ldev_path)
 
     def write_data(self, native: bytearray) -> None:
         """Carries out writes (walb_log_write structures) on the data device in the order of the log."""
@@ -107,17 +109,17 @@ class DeviceFiles:
     def super_sync(self, sector: SuperSector) -> None:
         """A checkpoint in the order of wdev.md section 15.12: data device, super sector, log device."""
         self.sync_data()
-        write_super_sector(self._sync_fd, sector, sync=False, name=self.ldev_path)
-        self.sync_log_beside()
+        write_super_sector(self._super_fd, sector, sync=False, name=self.ldev_path)
+        self._sync(self._super_fd, self.ldev_path)
 
     def reset(self, sector: SuperSector) -> None:
         """Starts a new log sequence (wdev.md section 15.28): new super sector, then zeros in the block of lsid 0."""
         self.super_sync(sector)
         try:
-            os.pwrite(self._sync_fd, bytes(sector.pbs), sector.ring_offset_pb * sector.pbs)
+            os.pwrite(self._super_fd, bytes(sector.pbs), sector.ring_offset_pb * sector.pbs)
         except OSError as error:
             raise StorageFailure(f"cannot write log device {self.ldev_path}: {error.strerror}") from error
-        self.sync_log_beside()
+        self._sync(self._super_fd, self.ldev_path)
 
     def read_data(self, buffer: memoryview, offset_bytes: int) -> None:
         """Fills the buffer from the data device."""

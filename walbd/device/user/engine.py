@@ -250,7 +250,11 @@ class Engine:
             self._full_at_oldest = self.positions.oldest
             error_line(FULL_TEXT)
             self.notices.event()
+        was_full = self.is_full
         self._refuse(self._take_request())
+        if was_full:
+            # Nothing may ever get to the data device that would tell those who wait. Not from within: they submit.
+            asyncio.get_running_loop().call_soon(self.on_room)
 
     def _take_request(self) -> list[Writes]:
         """All that waits of the first request."""
@@ -287,7 +291,7 @@ class Engine:
     async def _search(self, begin_lsid: int, end_lsid: int) -> None:
         try:
             await self._world.run(self.files.clear_stale, begin_lsid, end_lsid)
-        except StorageFailure as error:
+        except (StorageFailure, OSError) as error:
             self.fail(error)
         finally:
             self._search_busy = False
@@ -378,6 +382,7 @@ class Engine:
     def _data_done(self, writes: list[Writes], end_lsid: int, result: BaseException | None) -> None:
         self._data_busy = False
         if isinstance(result, BaseException):
+            self._logged.appendleft(LoggedBatch(writes, end_lsid))  # still pending: reads need the data
             self.fail(result)
             self._progress.wake()
             return

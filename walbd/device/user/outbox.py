@@ -106,14 +106,13 @@ class Outbox:
         """False in the middle of an answer, and when there is nobody."""
         return self._transport is not None and not self._is_streaming
 
-    def send_now(self, answers: bytes | bytearray | memoryview) -> bool:
-        """Sends answers to requests that were never in flight; returns whether their memory is free again."""
+    def send_now(self, answers: bytes | bytearray) -> None:
+        """Sends answers to requests that are in flight no more, or never were."""
         assert self._transport is not None
         self._transport.write(answers)
         if not self._may_write.is_set():
             self._handed_bytes += len(answers)
             self.hold(len(answers))
-        return self._transport.get_write_buffer_size() == 0
 
     async def send_part(self, part: bytearray, *, is_streaming: bool) -> None:
         """Sends a part of an answer and returns when the client has taken most of it. The parts of one reply follow

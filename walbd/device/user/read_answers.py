@@ -35,8 +35,7 @@ class ReadAnswers:
         if found is None:
             return 0
         used, answers = found
-        if not self._outbox.send_now(answers):
-            self._reader.answers_kept()
+        self._outbox.send_now(answers)
         return used
 
     def read(self, request: Request) -> None:

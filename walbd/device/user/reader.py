@@ -30,10 +30,9 @@ class Reader:
 
     def answers_at_once(
         self, request: Request, received: memoryview, device_bytes: int, is_structured: bool
-    ) -> tuple[int, memoryview] | None:
+    ) -> tuple[int, bytes] | None:
         """Answers a read and those right behind it, with which `received` begins, as far as they are small and take no
-        waiting. Returns how many bytes of it they are, and the answers, valid until the next call (answers_kept makes
-        them last); None when there are none."""
+        waiting. Returns how many bytes of it they are, and the answers; None when there are none."""
         if not self._may_be_direct or request.size_bytes > MAX_DIRECT_BYTES:
             return None
         pending = self._engine.pending
@@ -50,11 +49,8 @@ class Reader:
         self._may_be_direct = not answered.is_refused  # tmpfs, some block devices
         if not answered.request_bytes:
             return None
-        return answered.request_bytes, memoryview(answers)[: answered.answer_bytes]
-
-    def answers_kept(self) -> None:
-        """The last answers are not sent yet: their buffer is left alone from now on."""
-        self._answers = bytearray(ANSWERS_BYTES)
+        # A copy, no larger than they are: they may wait for the client for long.
+        return answered.request_bytes, bytes(memoryview(answers)[: answered.answer_bytes])
 
     async def read(self, buffer: memoryview, offset_bytes: int) -> None:
         """Fills the buffer. Raises StorageFailure."""
