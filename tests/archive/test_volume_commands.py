@@ -107,6 +107,17 @@ async def test_commands_on_a_volume_that_is_not_there_are_refused(archive: Runni
     assert await archive.get("vol") == ["v0"]
 
 
+@pytest.mark.parametrize(
+    ("target", "answer"),
+    [("diff", []), ("num-diff", ["0"]), ("total-diff-size", ["0"]), ("applicable-diff", []), ("restorable", []),
+     ("exists-base-image", ["0"]), ("progress", ["0"])],
+)  # fmt: skip
+async def test_what_may_be_asked_in_any_state_is_empty_for_a_volume_that_is_not_there(
+    archive: RunningArchive, target: str, answer: list[str]
+) -> None:
+    assert await archive.get(target, "nope") == answer
+
+
 async def test_status_tells_about_the_server_and_its_volumes(archive: RunningArchive) -> None:
     await archive.full_backup(IMAGE)
     lines = await archive.call("status")

@@ -67,10 +67,14 @@ class Queries:
         """As _volume, for targets with no other parameter."""
         return self._volume(Parameters(params, 1, 1), command)
 
+    def _is_there(self, given: Parameters) -> bool:
+        """Targets that are allowed in any state answer as if a volume that is not there were empty."""
+        return self._archive.volumes.find(given.volume()) is not None
+
     def _diffs(self, params: list[str]) -> list[Diff]:
-        """VOL [GID0 [GID1]]: the diffs that begin in that range; none for a volume that is not there."""
+        """VOL [GID0 [GID1]]: the diffs that begin in that range."""
         given = Parameters(params, 1, 3)
-        if self._archive.volumes.find(given.volume()) is None:
+        if not self._is_there(given):
             return []
         return in_range(self._volume(given).content.diffs, given.number(1, 0), given.number(2, INVALID_GID))
 
@@ -85,6 +89,8 @@ class Queries:
 
     async def _applicable_diff(self, params: list[str]) -> list[str]:
         given = Parameters(params, 1, 2)
+        if not self._is_there(given):
+            return []
         content = self._volume(given).content
         chosen = chain_to_gid(content.diffs, content.base, given.number(1, INVALID_GID))
         return [diff.list_line() for diff in chosen]
@@ -96,7 +102,10 @@ class Queries:
         return [str(int(Diff(begin, end) in volume.content.diffs))]
 
     async def _exists_base_image(self, params: list[str]) -> list[str]:
-        volume = self._one(params)
+        given = Parameters(params, 1, 1)
+        if not self._is_there(given):
+            return ["0"]
+        volume = self._volume(given)
         size_lb = await self._archive.world.run(self._archive.store.base_size_lb, volume.name)
         return [str(int(size_lb is not None))]
 
@@ -104,7 +113,8 @@ class Queries:
         return [str(await self._one(params).base_size_lb())]
 
     async def _progress(self, params: list[str]) -> list[str]:
-        return [str(self._one(params).progress_lb)]
+        given = Parameters(params, 1, 1)
+        return [str(self._volume(given).progress_lb if self._is_there(given) else 0)]
 
     async def _restored_gids(self, volume: ArchiveVolume) -> list[int]:
         return await self._archive.world.run(self._archive.store.restored_gids, volume.name)
@@ -125,12 +135,11 @@ class Queries:
 
     async def _restorable(self, params: list[str]) -> list[str]:
         given = Parameters(params, 1, 2)
-        volume = self._volume(given, "get restorable")
         if given.text(1, "all") != "all":
             raise InvalidArgument(f"parseRestorableParamForGet:bad opt:{given.text(1)}", "write VOL [all]")
-        if not volume.is_active:
+        if not self._is_there(given) or not self._volume(given, "get restorable").is_active:
             return []
-        content = volume.content
+        content = self._volume(given).content
         return list(map(str, restorable(content.diffs, content.base, all_clean=len(given) > 1)))
 
     async def _uuid(self, params: list[str]) -> list[str]:
