@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TextIO
 
 from walbd.model.error import Refused, StorageFailure, WalbError, one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _DEFAULT_COLUMNS = 80
 

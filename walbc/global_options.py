@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+else:
+    from walbc.light import NamedTuple
 
 MAX_PORT = 65535
 MAX_TIMEOUT_SEC = 10**6

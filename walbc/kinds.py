@@ -6,9 +6,14 @@ Validators are imported when a parameter of their type is checked, so that the p
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from walbd.model.error import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+else:
+    from walbc.light import NamedTuple
 
 
 def _anything(_: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from walbc.connection import Connection, resolve
 from walbc.global_options import DEFAULT_RETRIES, JSON, ONCE, WAIT
@@ -12,8 +11,13 @@ from walbc.table import Command, OptionError, check_parameters, selected, usage
 from walbc.words import HELP, Words, check_strays, split
 from walbd.model.error import InvalidArgument
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from walbd.model.address import Address
+else:
+    from walbc.light import NamedTuple
 
 
 class Request(NamedTuple):
