@@ -7,16 +7,13 @@ from collections import ChainMap
 from collections.abc import Mapping
 
 from walbc.global_options import DEFAULT_TIMEOUT_SEC, OPTIONS
+from walbc.light import NamedTuple
 from walbc.table import KIND_NAMES, Command, OptionError
 from walbd.model.error import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple
-
     from walbd.model.address import Address
-else:
-    from walbc.light import NamedTuple
 
 VARIABLES = {"WALBC_HOST": "a", "WALBC_PORT": "p", "WALBC_TIMEOUT": "to", "WALBC_ID": "id"}
 SERVER_VARIABLE = "WALBC_SERVER"

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NamedTuple
-else:
-    from walbc.light import NamedTuple
+from walbc.light import NamedTuple
 
 MAX_PORT = 65535
 MAX_TIMEOUT_SEC = 10**6

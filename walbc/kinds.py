@@ -7,13 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from walbc.light import NamedTuple
 from walbd.model.error import InvalidArgument
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NamedTuple
-else:
-    from walbc.light import NamedTuple
 
 
 def _anything(_: str) -> None:

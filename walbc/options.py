@@ -7,17 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from walbc.connection import Connection, resolve
 from walbc.global_options import DEFAULT_RETRIES, JSON, ONCE, WAIT
+from walbc.light import NamedTuple
 from walbc.table import Command, OptionError, check_parameters, selected, usage
 from walbc.words import HELP, Words, check_strays, split
 from walbd.model.error import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple
-
     from walbd.model.address import Address
-else:
-    from walbc.light import NamedTuple
 
 
 class Request(NamedTuple):

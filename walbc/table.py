@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from walbc.kinds import Kind
+from walbc.light import NamedTuple
 from walbd.model.error import InvalidArgument
 from walbd.model.suggest import suggestion
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NamedTuple
-else:
-    from walbc.light import NamedTuple
 
 KIND_NAMES = {"S": "storage", "P": "proxy", "A": "archive"}
 

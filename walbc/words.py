@@ -6,15 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from walbc.commands import COMMANDS
 from walbc.global_options import OPTIONS, SWITCHES
+from walbc.light import NamedTuple
 from walbc.table import Command, OptionError
 from walbd.model.error import InvalidArgument
 from walbd.model.suggest import suggestion
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NamedTuple
-else:
-    from walbc.light import NamedTuple
 
 HELP = "-h"
 OLD_SEPARATOR = "---"
