@@ -28,7 +28,7 @@ MAX_CLIENTS = 16
 # A client that has not negotiated by then gives its place back.
 HANDSHAKE_SEC = 30.0
 _WITHOUT_ROOM = (nbd.CMD_READ, nbd.CMD_BLOCK_STATUS, nbd.CMD_FLUSH, nbd.CMD_DISC)
-MAX_ZERO_RECORDS = 256
+MAX_ZERO_RECORDS = 8
 NOT_ALLOWED = "the request is not allowed, or not within the device"
 
 
@@ -262,10 +262,10 @@ class Connection(asyncio.BufferedProtocol):
         return data_writes(request.offset_bytes, self._chunk, begin, end, self._engine.max_record_lb)
 
     def _write_zeroes(self, request: Request) -> None:
-        """A few records at a time: 28 bytes of request may be 4 GiB of log."""
+        """A few records at a time: 28 bytes of request may be 4 GiB of log. A sync of the last covers those before."""
         max_record_lb = self._engine.max_record_lb
-        end = request.offset_bytes + request.size_bytes
-        steps = iter(range(request.offset_bytes, end, MAX_ZERO_RECORDS * max_record_lb * LB_BYTES))
+        end, step_bytes = request.offset_bytes + request.size_bytes, MAX_ZERO_RECORDS * max_record_lb * LB_BYTES
+        steps = iter(range(request.offset_bytes, end, step_bytes))
 
         def go_on(error: int) -> None:
             # A client that is gone has its next connection: what it writes there must not be zeroed after all.
@@ -273,9 +273,8 @@ class Connection(asyncio.BufferedProtocol):
             if begin is None:
                 self._reply(request.cookie, error, self._engine.refusal)
                 return
-            size_bytes = min(MAX_ZERO_RECORDS * max_record_lb * LB_BYTES, end - begin)
-            writes = zero_writes(begin, size_bytes, max_record_lb)
-            writes.is_fua, writes.done = request.is_fua, go_on
+            writes = zero_writes(begin, min(step_bytes, end - begin), max_record_lb)
+            writes.is_fua, writes.done = request.is_fua and begin + step_bytes >= end, go_on
             self._engine.submit(writes)
 
         go_on(0)

@@ -32,7 +32,6 @@ from walbd.world.world import World
 # A job is as much as has come, up to this.
 MAX_JOB_RECORDS = 2048
 MAX_JOB_BYTES = 8 << 20
-MAX_LONG_RECORDS = MAX_JOB_BYTES // (MAX_RECORD_LB * LB_BYTES)
 # The log is synced after this long or this much, like log_flush_interval_ms and _mb of the driver.
 LOG_SYNC_SEC = 0.1
 LOG_SYNC_BYTES = 16 << 20
@@ -179,13 +178,12 @@ class Engine:
         return min(kept + self._ring_size_pb, self._ahead.limit_lsid)
 
     def _take_incoming(self) -> list[Writes]:
-        incoming, room_bytes, room = self._incoming, MAX_JOB_BYTES, MAX_JOB_RECORDS
+        incoming, size_bytes, count = self._incoming, 0, 0
         taken: list[Writes] = []
-        while incoming and room > 0 and room_bytes > 0:
-            fitting = room if incoming[0].log_bytes <= MAX_JOB_BYTES else min(room, MAX_LONG_RECORDS)
-            writes = incoming.popleft() if incoming[0].count <= fitting else incoming[0].split(fitting)
-            room -= writes.count
-            room_bytes -= writes.log_bytes
+        while incoming and count < MAX_JOB_RECORDS and size_bytes < MAX_JOB_BYTES:
+            writes = incoming.popleft()
+            count += writes.count
+            size_bytes += writes.log_bytes
             taken.append(writes)
         return taken
 
