@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
 
 from walbd.model.address import Address
 from walbd.model.error import PeerUnreachable
+from walbd.net.connection import HEARTBEAT_SEC, Connection
+from walbd.net.frame import FrameType
 from walbd.net.handshake import Identity
 from walbd.world.network import KeepAlive, Network, OnStream
 from walbd.world.world import World
@@ -29,6 +35,26 @@ async def until(condition: Callable[[], object], within_sec: float = 20) -> None
     async with asyncio.timeout(within_sec):
         while not condition():  # noqa: ASYNC110 - the condition belongs to code that has no event for it
             await asyncio.sleep(0.001)
+
+
+class Heartbeats:
+    """Counts the signs of life that connections send while their side works."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._sent: Counter[Connection] = Counter()
+        original, sent = Connection.send, self._sent
+
+        async def send(connection: Connection, kind: FrameType, *rest: Any) -> None:
+            await original(connection, kind, *rest)
+            sent[connection] += kind is FrameType.HEARTBEAT
+
+        monkeypatch.setattr(Connection, "send", send)
+
+    async def outlast(self, timeout_sec: float, is_meant: Callable[[Connection], bool] = lambda _: True) -> None:
+        """Returns when a connection has sent so many from now on that only they can have kept a peer with this time-out
+        waiting."""
+        before, enough = self._sent.copy(), timeout_sec / HEARTBEAT_SEC + 1
+        await until(lambda: any(n - before[each] >= enough for each, n in self._sent.items() if is_meant(each)))
 
 
 @dataclass

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 
-from tests.net.net_testing import until
+from tests.net.net_testing import Heartbeats, until
 from walbd.model.address import Address
 from walbd.model.error import BadState, PeerUnreachable, Refused
 from walbd.net import blocking, control
@@ -188,13 +188,14 @@ async def test_control_commands_are_served_while_all_data_connections_are_taken(
         (await connect(server.world, server.address, "wlog-transfer", CONTROL)).close()
 
 
-async def test_a_peer_that_works_longer_than_the_time_out_is_waited_for() -> None:
+async def test_a_peer_that_works_longer_than_the_time_out_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    timing, heartbeats = Timing(timeout_sec=1.0), Heartbeats(monkeypatch)
+
     async def slow(_: ControlRequest) -> Sequence[str]:
-        await asyncio.sleep(1.5)
+        await heartbeats.outlast(timing.timeout_sec)
         return ["late"]
 
     async with running(status=control_conversation(slow)) as server:
-        timing = Timing(timeout_sec=1.0)
         outcome = await control.call(server.world, server.address, "status", [], CONTROL, timing=timing)
         assert outcome.strings == ["late"]
 

@@ -21,7 +21,7 @@ from tests.net.conversations import (
     content,
     digest,
 )
-from tests.net.net_testing import ARCHIVE, WORLD, Fault, MemoryNetwork, until, world_on
+from tests.net.net_testing import ARCHIVE, WORLD, Fault, Heartbeats, MemoryNetwork, until, world_on
 from walbd.model.address import Address
 from walbd.model.compression import CompressOpt
 from walbd.model.error import (
@@ -148,24 +148,28 @@ async def test_a_peer_that_falls_silent_is_given_up_after_the_time_out(kind: typ
 
 
 @pytest.mark.parametrize("kind", TALKS)
-async def test_slow_work_on_either_side_is_waited_for(kind: type[Talk]) -> None:
-    """Every chunk takes longer than the time-out on one of both sides."""
-    talk = kind(LARGE)
-    told = threading.Event()
+async def test_slow_work_on_either_side_is_waited_for(kind: type[Talk], monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the server takes longer than the time-out, then a chunk of the client."""
+    talk, timing, heartbeats = kind(LARGE), Timing(timeout_sec=1.0), Heartbeats(monkeypatch)
+    served: list[Connection] = []
+    is_told = False
 
     async def pace(_: int) -> None:
-        await asyncio.sleep(0 if told.is_set() else 1.6)
-        told.set()
+        nonlocal is_told
+        if not is_told:
+            is_told = True
+            await heartbeats.outlast(timing.timeout_sec, lambda connection: connection not in served)
 
     talk.client_hooks = Hooks(pace=pace)
     original = talk.serve
 
     async def serve(connection: Connection) -> None:
-        await asyncio.sleep(1.6)
+        served.append(connection)
+        await heartbeats.outlast(timing.timeout_sec, lambda each: each is connection)
         await original(connection)
 
     talk.serve = serve  # type: ignore[method-assign]
-    run = await Run(talk)(Timing(timeout_sec=1.0))
+    run = await Run(talk)(timing)
     assert (run.client_error, run.server_errors) == (None, [])
     assert digest(talk.received) == digest(talk.data)
 
