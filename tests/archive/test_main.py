@@ -7,14 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from demo.group import wait_until
 from tests.archive.archive_testing import Peers
 from walbd.archive.main import main
 
+READY_SEC = 20.0
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -90,10 +91,10 @@ async def test_the_program_serves_until_a_signal_ends_it(base: Path) -> None:
 
 def wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
     """The port that the program says it listens on."""
-    for _ in range(2000):
+
+    def is_ready() -> bool:
         assert process.poll() is None
-        text = log.read_text() if log.exists() else ""
-        if "Ready to accept" in text:
-            return int(text.split("listening on 127.0.0.1:")[1].split()[0])
-        time.sleep(0.01)
-    raise AssertionError("the program did not get ready")
+        return log.exists() and "Ready to accept" in log.read_text()
+
+    wait_until(is_ready, READY_SEC, "the program")
+    return int(log.read_text().split("listening on 127.0.0.1:")[1].split()[0])

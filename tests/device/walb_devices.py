@@ -6,10 +6,10 @@ import os
 import signal
 import socket
 import struct
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from demo.group import wait_until
 from tests.forked import ForkedProcess
 from walbd.device import nbd_protocol as nbd
 from walbd.device.nbd_client import NbdClient
@@ -57,14 +57,13 @@ class Server:
             )
 
     def wait_ready(self) -> Server:
-        end = time.monotonic() + BOUND_SEC
-        while True:
-            assert self.process.poll() is None, self.log_path.read_text()
-            assert time.monotonic() < end
-            with socket.socket(socket.AF_UNIX) as probe:
-                if probe.connect_ex(str(self.control_path)) == 0:
-                    return self
-            time.sleep(0.01)
+        wait_until(self._is_ready, BOUND_SEC, "the device")
+        return self
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, self.log_path.read_text()
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.control_path)) == 0
 
     def client(self) -> NbdClient:
         return NbdClient(self.nbd_path)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import random
 import re
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from demo.group import BIN, HOST, CommandFailed, Group, Process, Server, wait_until
 from tests.forked import ForkedProcess, run_forked
@@ -159,6 +162,23 @@ class RelayedGroup(Group):
         super().stop()
         for relay in self.relays:
             relay.close()
+
+
+G = TypeVar("G", bound=RelayedGroup)
+
+
+@contextmanager
+def running_group(kind: type[G], options: dict[str, list[str]], prefix: str = "walb-t-") -> Iterator[G]:
+    """A started group, in a folder with a short path, as Unix sockets need it; its logs must tell of no defect."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    group = kind(folder, folder / "run", options)
+    try:
+        group.start()
+        yield group
+        group.check_logs()
+    finally:
+        group.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.backup_group import BackedUpVolume, RelayedGroup
+from tests.system.backup_group import BackedUpVolume, RelayedGroup, running_group
 
 # Retries at once, so that tests wait for conditions and not for back-off.
 FAST = ["-delay", "0", "-maxdelay", "1"]
@@ -53,14 +53,8 @@ def own_group(make_group: Callable[..., RelayedGroup]) -> RelayedGroup:
 @pytest.fixture(scope="session")
 def shared_group() -> Iterator[RelayedGroup]:
     """The group of all tests that leave it as they found it."""
-    path = Path(tempfile.mkdtemp(prefix="walb-t-"))
-    group = RelayedGroup(path, path / "run", OPTIONS)
-    try:
-        group.start()
+    with running_group(RelayedGroup, OPTIONS) as group:
         yield group
-    finally:
-        group.stop()
-        shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture

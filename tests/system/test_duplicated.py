@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from demo.group import Server, wait_until
 from tests.conftest import IS_LONG
+from tests.system.backup_group import running_group
 from tests.system.conftest import FAST
 from tests.system.duplicated_group import SIZES, DuplicatedGroup, MirroredVolume
 from tests.system.sampling import sampled
@@ -25,20 +23,13 @@ OPTIONS = {"storage": [*FAST, "-to", "3"], "proxy": [*FAST, "-to", "3"], "archiv
 @pytest.fixture(scope="module")
 def volume() -> Iterator[MirroredVolume]:
     """A mirrored volume in a group of its own that was backed up and goes to both archives."""
-    path = Path(tempfile.mkdtemp(prefix="walb-t-"))
-    group = DuplicatedGroup(path, path / "run", OPTIONS)
-    try:
-        group.start()
+    with running_group(DuplicatedGroup, OPTIONS) as group:
         made = MirroredVolume(group, "vol1", "dev1", random.Random(91), **SIZES)
         made.create()
         made.fill()
         made.back_up()
         yield made
         made.disconnect()
-        group.check_logs()
-    finally:
-        group.stop()
-        shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture

@@ -4,17 +4,14 @@ no wrong byte in any restored snapshot, and progress once the network is well.""
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from demo.group import CommandFailed, wait_until
-from tests.system.backup_group import MIB, BackedUpVolume, RelayedGroup
+from tests.system.backup_group import MIB, BackedUpVolume, RelayedGroup, running_group
 from tests.system.conftest import FAST
 from tests.system.relay import Relay
 from tests.system.sampling import sampled
@@ -30,15 +27,8 @@ STRIKE_SEC = 20.0
 @pytest.fixture(scope="module")
 def patient_group() -> Iterator[RelayedGroup]:
     """One group for all cases: each must leave it working."""
-    path = Path(tempfile.mkdtemp(prefix="walb-t-"))
-    group = RelayedGroup(path, path / "run", {kind: [*FAST, *PATIENCE] for kind in ("storage", "proxy")})
-    try:
-        group.start()
+    with running_group(RelayedGroup, {kind: [*FAST, *PATIENCE] for kind in ("storage", "proxy")}) as group:
         yield group
-        group.check_logs()
-    finally:
-        group.stop()
-        shutil.rmtree(path, ignore_errors=True)
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 import walblib
 from demo.group import Server, wait_until
+from tests.system.backup_group import running_group
 from tests.system.conftest import FAST
 from tests.system.duplicated_group import DuplicatedGroup
 from tests.system.operated_group import Site, made_volume
@@ -30,15 +30,8 @@ def base_of(server: Server) -> Path:
 @pytest.fixture(scope="module")
 def group() -> Iterator[DuplicatedGroup]:
     """The group of all tests; they leave its six servers as they were."""
-    path = Path(tempfile.mkdtemp(prefix="walb-t-"))
-    made = DuplicatedGroup(path, path / "run", OPTIONS)
-    try:
-        made.start()
+    with running_group(DuplicatedGroup, OPTIONS) as made:
         yield made
-        made.check_logs()
-    finally:
-        made.stop()
-        shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from demo.group import Server
-from tests.system.backup_group import MIB, check_same
+from tests.system.backup_group import MIB, check_same, running_group
 from tests.system.conftest import FAST
 from tests.system.duplicated_group import DuplicatedGroup, MirroredVolume
 from tests.vm.inside.attached import TIMEOUT_SEC, check_ext4, mounted, wdevc
@@ -59,17 +58,10 @@ class RaidVolume(MirroredVolume):
 @pytest.fixture
 def volume() -> Iterator[RaidVolume]:
     """A volume of 12 MiB, Standby at both storages, its devices not attached yet."""
-    folder = Path(tempfile.mkdtemp(prefix="w"))
-    group = OneOfEach(folder, folder / "run", OPTIONS)
-    try:
-        group.start()
+    with running_group(OneOfEach, OPTIONS, prefix="w") as group:
         made = RaidVolume(group, "vol1", "dev1", random.Random(7), size_bytes=12 * MIB, log_bytes=32 * MIB)
         made.create()
         yield made
-        group.check_logs()
-    finally:
-        group.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
