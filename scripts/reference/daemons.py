@@ -97,7 +97,7 @@ def pages() -> list[str]:
 def _page(daemon: _Daemon) -> str:
     kind = daemon.name.removeprefix("walb-")
     statuses = (
-        (str(SUCCESS), "`-h`; ended by `shutdown` or a signal"),
+        (str(SUCCESS), "`-h`; ended by `shutdown` or a signal; `--check`: could start"),
         (str(FAILURE), "anything else; the reason is one line"),
     )
     sections = {

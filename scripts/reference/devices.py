@@ -29,10 +29,10 @@ it serves.
 [walb-devices](walb-devices.md). A list names of each device, as it starts, whether it serves or why it does not; run
 again, it starts those that are missing.
 
-`SIGTERM`, `SIGINT` and `SIGQUIT` stop it cleanly.
+`SIGTERM`, `SIGINT` and `SIGQUIT` stop it cleanly; `SIGHUP` is ignored.
 """
 _DEVICE_STATUSES = (
-    ("0", "`-h`; stopped cleanly; with `-list`: all devices serve"),
+    ("0", "`-h`; stopped cleanly; with `-list`: all devices serve; `--check`: could be served"),
     ("1", "anything else: the reason is one line on standard error; I/O on the log or data device has failed"),
 )
 _WDEVC = """

@@ -9,7 +9,8 @@ from walbc.worker.main import OPTIONS
 _DESCRIPTION = """
 Applies, merges, replicates and thins out the volumes of one archive by [policy](walb-policy.md). It needs no state of
 its own, and may be ended and started at any time. Without `-dry-run` and `-once` it runs until `SIGINT` or `SIGTERM`,
-then waits for its running tasks. `walb_worker.py`, the name of the reference's script, is the same program.
+then waits for its running tasks; `SIGHUP` has it read its policy files again. `walb_worker.py`, the name of the
+reference's script, is the same program.
 
 The log goes to standard output: `YYYY-MM-DD HH:MM:SS.ffffff LEVEL TEXT`, in UTC.
 """
@@ -34,7 +35,10 @@ Every ten minutes from cron:
     */10 * * * * walb-worker -f /etc/walb/policy.yaml -once
 """
 _STATUSES = (
-    ("0", "ended by a signal or its lifetime; `-once`: everything due was done; `-dry-run`; `-h`"),
+    (
+        "0",
+        "ended by a signal or its lifetime; `-once`: everything due was done; `-dry-run`; `--check`: policy is right; `-h`",
+    ),
     (
         "1",
         "wrong command line (usage on stdout) or policy file (one line on stderr); planning failed three times in a "
