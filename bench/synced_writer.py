@@ -12,7 +12,7 @@ STEP_BYTES = 16 << 20
 
 
 def synced_writes(log: Path, data: Path, size_bytes: int, seconds: float) -> float:
-    """Sequential writes of 1 MiB a second, over and over two files of this size."""
+    """Sequential writes of 1 MiB per second, over and over two files of this size."""
     block = os.urandom(BLOCK_BYTES)
     log_fd, data_fd = os.open(log, os.O_RDWR), os.open(data, os.O_RDWR)
     began = time.monotonic()

@@ -37,7 +37,8 @@ Every ten minutes from cron:
 _STATUSES = (
     (
         "0",
-        "ended by a signal or its lifetime; `-once`: everything due was done; `-dry-run`; `--check`: policy is right; `-h`",
+        "ended by a signal or its lifetime; `-once`: everything due was done; `-dry-run`; `--check`: policy is right; "
+        "`-h`",
     ),
     (
         "1",
