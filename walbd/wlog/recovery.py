@@ -47,7 +47,7 @@ def recover(ldev_fd: int, ddev_fd: int, super_sector: SuperSector, window_pb: in
     any read, write or sync error, Corrupted when a valid header is malformed or a record lies outside the data device.
     """
     begin = super_sector.written_lsid
-    size_lb = _checked_size_lb(ddev_fd, super_sector)
+    size_lb = checked_size_lb(ddev_fd, super_sector)
     limit = begin + super_sector.ring_size_pb
     redo = LogRedo(super_sector.pbs, super_sector.salt, begin, ddev_fd, size_lb, limit_lsid=limit)
     result = redo_ring(ldev_fd, super_sector, redo)
@@ -98,7 +98,8 @@ def is_overflown(ldev_fd: int, super_sector: SuperSector, latest_lsid: int) -> b
     return bool(result != 0)
 
 
-def _checked_size_lb(ddev_fd: int, super_sector: SuperSector) -> int:
+def checked_size_lb(ddev_fd: int, super_sector: SuperSector) -> int:
+    """Size of the data device. Raises Corrupted when it is smaller than the super sector says."""
     try:
         size_lb = device_size_bytes(ddev_fd) // LB_BYTES
     except OSError as error:

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from walbd.device.control import CONTROL_SUFFIX
+from walbd.device.user.pair import verified_sector
 from walbd.device.user.server import ServerOptions
 from walbd.device.user.sockets import is_answered, socket_path
-from walbd.model.error import Corrupted, InvalidArgument, StorageFailure
-from walbd.model.limits import LB_BYTES
-from walbd.wlog.format_ldev import MIN_RING_PB
-from walbd.wlog.super_sector import SuperSector, device_size_bytes, physical_block_size, read_super_sector
+from walbd.model.error import InvalidArgument, StorageFailure, WalbError
+from walbd.wlog.recovery import checked_size_lb
+from walbd.wlog.super_sector import SuperSector
 from walbd.world.network import check_listen
 
 
@@ -54,19 +54,10 @@ def _open(path: str, opened: ExitStack) -> int:
 
 
 def _check_pair(options: ServerOptions, log_fd: int, data_fd: int) -> SuperSector:
-    log, data = physical_block_size(log_fd), physical_block_size(data_fd)
-    if log and data and log != data:
-        raise InvalidArgument(f"physical block sizes differ: {options.ldev_path} {log}, {options.ddev_path} {data}")
+    sector = verified_sector(log_fd, data_fd, options.ldev_path, options.ddev_path, options.name)
     try:
-        sector = read_super_sector(log_fd, log or data, options.ldev_path)
-    except Corrupted as error:
-        raise Corrupted(error.message, "is it the log device? What to do is said when it is started") from error
-    if sector.ring_size_pb < MIN_RING_PB:
-        raise InvalidArgument(f"log device {options.ldev_path} has room for {sector.ring_size_pb} blocks of log only")
-    size_lb = device_size_bytes(data_fd) // LB_BYTES
-    if sector.device_size_lb > size_lb:
-        raise Corrupted(
-            f"data device {options.ddev_path} has {size_lb} blocks, the log device says {sector.device_size_lb}",
-            "is this the data device that belongs to the log device?",
-        )
+        checked_size_lb(data_fd, sector)
+    except WalbError as error:
+        error.message = f"{options.ddev_path}: {error.message}"
+        raise
     return sector

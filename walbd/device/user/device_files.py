@@ -11,10 +11,10 @@ from pathlib import Path
 
 from walbd._core import ffi, lib
 from walbd.device.ownership import OwnedFile
-from walbd.model.error import InvalidArgument, StorageFailure
+from walbd.model.error import StorageFailure
 from walbd.model.limits import LB_BYTES
 from walbd.wlog.recovery import invalidate_stale
-from walbd.wlog.super_sector import SuperSector, device_size_bytes, physical_block_size, write_super_sector
+from walbd.wlog.super_sector import SuperSector, device_size_bytes, write_super_sector
 
 # A pack grows no further with a second record, so that readers of the log need little memory.
 MAX_PACK_BYTES = 256 << 10
@@ -43,13 +43,6 @@ class DeviceFiles:
     def _keep(self, fd: int) -> int:
         self._fds.append(fd)
         return fd
-
-    def physical_block_bytes(self) -> int | None:
-        """What the kernel says of both devices, None for files; raises InvalidArgument when the two differ."""
-        log, data = physical_block_size(self.log_fd), physical_block_size(self.data_fd)
-        if log and data and log != data:
-            raise InvalidArgument(f"physical block sizes differ: {self.ldev_path} {log}, {self.ddev_path} {data}")
-        return log or data
 
     def log_size_bytes(self) -> int:
         """Present size of the log device."""
