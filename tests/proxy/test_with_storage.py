@@ -31,7 +31,7 @@ ROUNDS = 25
 
 
 class ModelArchive(FakeArchive):
-    """Takes diffs by the rules of an archive, and keeps an image of what they make."""
+    """Takes diffs by the rules of an archive, one at a time, and keeps an image of what they make."""
 
     def __init__(self, node_id: str, folder: Path) -> None:
         super().__init__(node_id)
@@ -39,6 +39,7 @@ class ModelArchive(FakeArchive):
         self.image = bytearray()
         self.latest: tuple[int, int] = (0, 0)
         self.uuid = b""
+        self.is_receiving = False
 
     async def _backup(self, connection: Connection) -> None:
         await super()._backup(connection)
@@ -50,6 +51,8 @@ class ModelArchive(FakeArchive):
     def judge(self, request: WdiffRequest) -> Answer:
         if not self.uuid:
             return Answer.SYNCING
+        if self.is_receiving:
+            return Answer.WDIFF_RECV
         if request.uuid != self.uuid:
             return Answer.DIFFERENT_UUID
         if request.diff.end.gid_begin <= self.latest[0]:
@@ -60,12 +63,17 @@ class ModelArchive(FakeArchive):
         receiver, data = WdiffReceiver(connection), bytearray()
         request = await receiver.receive_request()
         answer = self.judge(request)
-        await receiver.answer(answer)
         if answer is not Answer.ACCEPT:
+            await receiver.answer(answer)
             return
-        await receiver.receive_packs(data.extend)
-        await self._step("pack")
-        self._apply(request, bytes(data))
+        self.is_receiving = True
+        try:
+            await receiver.answer(answer)
+            await receiver.receive_packs(data.extend)
+            await self._step("pack")
+            self._apply(request, bytes(data))
+        finally:
+            self.is_receiving = False
         self.offers.append(Offer(request, answer, bytes(data)))
         await self._step("applied")
         await receiver.confirm()
@@ -112,6 +120,11 @@ class Chaos:
     def world(self) -> QuickWorld:
         return QuickWorld(self.files, self.network)
 
+    async def at_archive_step(self, step: str) -> None:
+        """A slow archive: the proxy may be gone long before that is noticed, and be back with more."""
+        if step == "pack" and self.dice.random() < self.network.odds:
+            await asyncio.sleep(self.dice.random() * 0.3)
+
 
 async def retried(storage: Running[StorageDaemon], *command: str) -> None:
     """What an operator does: again until it works."""
@@ -132,6 +145,7 @@ async def test_whatever_fails_every_archive_gets_every_byte(
     monkeypatch.setattr("walbd.storage.volume.resolve_device", Devices({"w0": device}).resolve)
     archives = [ModelArchive(name, tmp_path) for name in ("a0", "a1")]
     for archive in archives:
+        archive.at_step = chaos.at_archive_step
         await archive.start()
     around.archives = {"a0": archives[0], "a1": archives[1]}
     proxy_port = free_port()
