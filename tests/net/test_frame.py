@@ -137,7 +137,24 @@ def test_a_sealed_buffer_is_a_data_frame(payload: bytes, table_bytes: int) -> No
     buffer.memory[buffer.start : buffer.end] = payload
     buffer.seal()
     assert buffer.start >= HEADER_BYTES
-    assert feed(new_receiver(), bytes(buffer.frame), 1 << 20) == [(FrameType.DATA, payload)]
+    assert feed(new_receiver(), bytes(buffer.frames), 1 << 20) == [(FrameType.DATA, payload)]
+
+
+def test_a_buffer_holds_several_frames_and_forgets_them() -> None:
+    buffer = DataBuffer(100)
+
+    def put(payload: bytes) -> None:
+        buffer.end = buffer.start + len(payload)
+        buffer.memory[buffer.start : buffer.end] = payload
+
+    for payload in (b"one", b"another"):
+        buffer.clear()
+        put(payload)
+        buffer.next_frame()
+        put(b"last")
+        buffer.seal()
+        frames = feed(new_receiver(), bytes(buffer.frames), 1 << 20)
+        assert frames == [(FrameType.DATA, payload), (FrameType.DATA, b"last")]
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 12_287, 12_288, 12_297, 40_000])

@@ -7,6 +7,9 @@ Both sides cut the image into the same units of a few MiB. One DATA frame of has
 other direction tells how far the images are compared and holds the bulks of one unit that differ, as wdiff packs. The
 hashes run at most WINDOW_UNITS ahead of the comparison. They are BLAKE3 with a key that the newer side draws for the
 occasion, so that nobody can prepare two bulks that count as equal.
+
+Changing between threads and the loop costs more than hashing a unit's worth of bulks may take, so a thread is given
+several units at a time, whose frames are sent at once.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ from walbd.model.compression import CompressOpt
 from walbd.model.error import Corrupted, PeerUnreachable, ProtocolViolation
 from walbd.model.limits import LB_BYTES
 from walbd.net.connection import Connection
-from walbd.net.data_buffer import DataBuffer, first_page
-from walbd.net.frame import Frame, FrameType
+from walbd.net.data_buffer import DataBuffer
+from walbd.net.frame import HEADER_BYTES, Frame, FrameType
 from walbd.net.image_chunk import ReadAt
 from walbd.net.stream import Hooks, Pause, Read, acknowledged, receive_data, send_data
 from walbd.wdiff.bulks import bulks_room, pack_bulks
@@ -31,8 +34,10 @@ from walbd.wdiff.hashes import DIGEST_BYTES, blake3_128
 # The packs of a unit fit a frame: eight headers at the most when bulks are small.
 UNIT_BYTES = 4 << 20
 MAX_UNIT_BULKS = 8 * 127
-# Units whose hashes one frame holds, and how often the newer side tells its position without anything to send.
+# Units whose hashes one frame holds, and after which the newer side tells its position: what a thread compares at once.
 FRAME_UNITS = 2
+# Frames of hashes that a thread makes at once.
+STEP_FRAMES = 4
 WINDOW_UNITS = 32
 # Units compared side by side, whatever `-sync-cmpr` asks for: each takes a buffer and a thread.
 MIN_THREADS, MAX_THREADS = 2, 8
@@ -51,8 +56,8 @@ class Shape:
         return max(1, min(UNIT_BYTES // self.bulk_bytes, MAX_UNIT_BULKS)) * self.bulk_bytes
 
     @property
-    def n_units(self) -> int:
-        return -(-self.size_bytes // self.unit_bytes)
+    def n_frames(self) -> int:
+        return -(-self.size_bytes // (FRAME_UNITS * self.unit_bytes))
 
     def length(self, offset: int, units: int = 1) -> int:
         """Bytes of so many units from an offset on, fewer at the end of the image."""
@@ -64,12 +69,12 @@ class Shape:
 
 
 class _Hashes:
-    """The hashes of the older image as they come, kept until their unit is compared."""
+    """The hashes of the older image as they come, a frame at a time, kept until its units are compared."""
 
     def __init__(self, connection: Connection, shape: Shape) -> None:
         self._connection = connection
         self._shape = shape
-        self._units: dict[int, memoryview] = {}
+        self._frames: dict[int, memoryview] = {}
         self._position = 0
         self._is_ended = False
         self._changed = asyncio.Event()
@@ -97,13 +102,11 @@ class _Hashes:
             self._violated(f"{len(payload)} bytes of hashes at {position}")
         if _OFFSET.unpack_from(payload)[0] != position:
             self._violated(f"hashes for offset {_OFFSET.unpack_from(payload)[0]} where {position} is next")
-        if len(self._units) > WINDOW_UNITS + FRAME_UNITS:
+        if len(self._frames) * FRAME_UNITS > WINDOW_UNITS + FRAME_UNITS:
             self._violated(f"hashes run more than {WINDOW_UNITS} units ahead")
         # The receiver's memory is used again for the next frame.
         hashes = memoryview(bytes(payload[_OFFSET.size :]))
-        first, per_unit = position // shape.unit_bytes, shape.unit_bytes // shape.bulk_bytes * DIGEST_BYTES
-        for number, at in enumerate(range(0, len(hashes), per_unit), first):
-            self._units[number] = hashes[at : at + per_unit]
+        self._frames[position // (FRAME_UNITS * shape.unit_bytes)] = hashes
         self._position += length
         return frame
 
@@ -111,11 +114,11 @@ class _Hashes:
         raise ProtocolViolation(f"{self._connection}: {what}")
 
     def ready(self, number: int) -> Pause:
-        """Ends when the hashes of a unit are there, or there is no such unit."""
+        """Ends when the hashes of that frame are there, or there is no such frame."""
         return None if self._has(number) else self._wait_for(number)
 
     def _has(self, number: int) -> bool:
-        return number in self._units or number >= self._shape.n_units
+        return number in self._frames or number >= self._shape.n_frames
 
     async def _wait_for(self, number: int) -> None:
         while not self._has(number):
@@ -125,11 +128,11 @@ class _Hashes:
             await self._changed.wait()
 
     def pop(self, number: int) -> memoryview:
-        return self._units.pop(number)
+        return self._frames.pop(number)
 
 
 class _Comparer:
-    """Reads units of the newer image and packs what differs."""
+    """Reads the units of the newer image that one frame of hashes is for, and packs what differs."""
 
     def __init__(self, shape: Shape, hashes: _Hashes, read_at: ReadAt, compress: CompressOpt, key: bytes) -> None:
         self._shape = shape
@@ -139,38 +142,52 @@ class _Comparer:
         self._key = key
 
     def new_buffer(self) -> DataBuffer:
-        """Room for the packs of a unit, and behind them for its content."""
+        """Room for the frames of the units, and behind them for the content of one."""
         unit = self._shape.unit_bytes
-        return DataBuffer(bulks_room(self._shape.n_bulks(unit), self._shape.bulk_bytes) + unit, _OFFSET.size)
+        packs = bulks_room(self._shape.n_bulks(unit), self._shape.bulk_bytes)
+        return DataBuffer(unit, FRAME_UNITS * (HEADER_BYTES + _OFFSET.size + packs))
 
     def fill(self, buffer: DataBuffer, number: int) -> int:
-        """Compares a unit; the frame is left out when nothing differs, but for the position now and then."""
-        shape, bulk = self._shape, self._shape.bulk_bytes
-        offset = number * shape.unit_bytes
-        length = shape.length(offset)
+        """Compares the units of a frame of hashes. One without differences has no frame, unless it is the last of them:
+        the position has to be told."""
+        shape, unit = self._shape, self._shape.unit_bytes
+        offset = number * FRAME_UNITS * unit
+        length = shape.length(offset, FRAME_UNITS)
         if length <= 0:
             return 0
-        content = buffer.memory[len(buffer.memory) - shape.unit_bytes :]
-        hashes = self._hashes.pop(number)
+        hashes, end = self._hashes.pop(number), offset + length
+        content = buffer.memory[len(buffer.memory) - unit :]
+        for at in range(offset, end, unit):
+            unit_end = min(at + unit, end)
+            different = self._compare(content, at, unit_end, hashes)
+            hashes = hashes[shape.n_bulks(unit) * DIGEST_BYTES :]
+            if different or unit_end == end:
+                if buffer.end > buffer.start:
+                    buffer.next_frame()
+                _OFFSET.pack_into(buffer.memory, buffer.start, unit_end)
+                buffer.end = buffer.start + _OFFSET.size + self._pack(buffer, content, at, unit_end - at, different)
+        return length
+
+    def _compare(self, content: memoryview, begin: int, end: int, hashes: memoryview) -> list[int]:
+        """Reads a unit; returns the numbers of the bulks that differ, which are in `content` then, end to end."""
+        bulk = self._shape.bulk_bytes
         different: list[int] = []
-        for i, at in enumerate(range(0, length, bulk)):
+        for i, at in enumerate(range(begin, end, bulk)):
             # Only what differs stays: mostly the same memory is filled again, while the processor's cache holds it.
-            begin = len(different) * bulk
-            piece = content[begin : begin + min(bulk, length - at)]
-            self._read_at(offset + at, piece)
+            place = len(different) * bulk
+            piece = content[place : place + min(bulk, end - at)]
+            self._read_at(at, piece)
             if blake3_128(piece, self._key) != hashes[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES]:
                 different.append(i)
-        start = first_page(_OFFSET.size)
-        room = buffer.memory[start : len(buffer.memory) - shape.unit_bytes]
-        packed = 0
-        if different:
-            packed = pack_bulks(content, offset // LB_BYTES, length, bulk, different, self._compress, room)
-        end = offset + length
-        is_told = packed or (number + 1) % FRAME_UNITS == 0 or end == shape.size_bytes
-        buffer.start = start - _OFFSET.size if is_told else start
-        buffer.end = start + packed
-        _OFFSET.pack_into(buffer.memory, start - _OFFSET.size, end)
-        return length
+        return different
+
+    def _pack(self, buffer: DataBuffer, content: memoryview, offset: int, length: int, different: list[int]) -> int:
+        """Packs the bulks that differ, behind the position; returns the length of the packs."""
+        if not different:
+            return 0
+        room = buffer.memory[buffer.start + _OFFSET.size : len(buffer.memory) - self._shape.unit_bytes]
+        bulk = self._shape.bulk_bytes
+        return pack_bulks(content, offset // LB_BYTES, length, bulk, different, self._compress, room)
 
 
 async def send_differences(
@@ -241,7 +258,9 @@ async def receive_differences(
         hooks.progress(done)
 
     def is_full() -> bool:
-        return differences.hashed_bytes - differences.compared_bytes > WINDOW_UNITS * shape.unit_bytes
+        # The next step is being made already.
+        ahead_units = WINDOW_UNITS - STEP_FRAMES * FRAME_UNITS
+        return differences.hashed_bytes - differences.compared_bytes > ahead_units * shape.unit_bytes
 
     async def wait_for_room() -> None:
         while is_full():
@@ -254,9 +273,10 @@ async def receive_differences(
     def fill(buffer: DataBuffer, _: int) -> int:
         return _fill_hashes(buffer, differences, shape, key, read)
 
-    room = FRAME_UNITS * shape.n_bulks(shape.unit_bytes) * DIGEST_BYTES
+    hashes = FRAME_UNITS * shape.n_bulks(shape.unit_bytes) * DIGEST_BYTES
+    frames = STEP_FRAMES * (HEADER_BYTES + _OFFSET.size + hashes)
     # Two: the image is read in sequence, one piece while the last one is being sent.
-    buffers = [DataBuffer(room, _OFFSET.size) for _ in range(2)]
+    buffers = [DataBuffer(shape.bulk_bytes, frames) for _ in range(2)]
     receiving = receive_data(connection, differences.consume, Hooks(progress, hooks.cancelled))
     async with acknowledged(connection, receiving) as ended:
         await send_data(connection, ended, fill, buffers, Hooks(cancelled=hooks.cancelled, pace=keep_window))
@@ -265,20 +285,23 @@ async def receive_differences(
 
 
 def _fill_hashes(buffer: DataBuffer, differences: _Differences, shape: Shape, key: bytes, read: Read) -> int:
-    """The hashes of the next units, in a thread; the older image is read bulk by bulk so that it stays in the cache."""
-    offset = differences.hashed_bytes
-    length = shape.length(offset, FRAME_UNITS)
-    if length <= 0:
-        return 0
-    bulk = memoryview(bytearray(min(shape.bulk_bytes, length)))
-    start = at = first_page(_OFFSET.size)
-    for done in range(0, length, shape.bulk_bytes):
-        piece = bulk[: min(shape.bulk_bytes, length - done)]
-        if read(piece) != len(piece):
-            raise Corrupted(f"image ends before {offset + done + len(piece)} of {shape.size_bytes} bytes")
-        buffer.memory[at : at + DIGEST_BYTES] = blake3_128(piece, key)
-        at += DIGEST_BYTES
-    buffer.start, buffer.end = start - _OFFSET.size, at
-    _OFFSET.pack_into(buffer.memory, buffer.start, offset)
-    differences.hashed_bytes = offset + length
-    return length
+    """The next frames of hashes, in a thread; the older image is read bulk by bulk so that it stays in the cache."""
+    begin = differences.hashed_bytes
+    content = buffer.memory[len(buffer.memory) - shape.bulk_bytes :]
+    for _ in range(STEP_FRAMES):
+        offset = differences.hashed_bytes
+        length = shape.length(offset, FRAME_UNITS)
+        if length <= 0:
+            break
+        if buffer.end > buffer.start:
+            buffer.next_frame()
+        _OFFSET.pack_into(buffer.memory, buffer.start, offset)
+        buffer.end = buffer.start + _OFFSET.size
+        for at in range(offset, offset + length, shape.bulk_bytes):
+            piece = content[: min(shape.bulk_bytes, offset + length - at)]
+            if read(piece) != len(piece):
+                raise Corrupted(f"image ends before {at + len(piece)} of {shape.size_bytes} bytes")
+            buffer.memory[buffer.end : buffer.end + DIGEST_BYTES] = blake3_128(piece, key)
+            buffer.end += DIGEST_BYTES
+        differences.hashed_bytes = offset + length
+    return differences.hashed_bytes - begin

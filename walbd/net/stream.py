@@ -27,7 +27,7 @@ RECEIVE_BUFFERS = 4
 REASON_SEC = 1.0
 
 # Fills a buffer (in a thread) with the chunk of that number, counted from 0; returns the amount of work in it, 0 when
-# there is nothing more. A chunk with an empty payload is not sent.
+# there is nothing more.
 Fill = Callable[[DataBuffer, int], int]
 # Something to wait for; None when there is nothing, which costs no task.
 Pause = Awaitable[None] | None
@@ -143,8 +143,7 @@ async def send_data(
             if not amount:
                 return
             ahead.append(start(spare))
-            if buffer.end > buffer.start:
-                await connection.write(buffer.frame)
+            await connection.write(buffer.frames)
             spare = buffer
             total += amount
             hooks.progress(total)
@@ -157,6 +156,7 @@ async def send_data(
 
 
 def _fill_and_seal(fill: Fill, buffer: DataBuffer, number: int) -> tuple[DataBuffer, int]:
+    buffer.clear()
     amount = fill(buffer, number)
     if amount:
         buffer.seal()
