@@ -6,6 +6,7 @@ A discarded range reads as zeros, as it does everywhere (docs/architecture.md, o
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from walbd.wdiff.hashes import BulkHash
 from walbd.wdiff.virtual import VirtualImage
 from walbd.world.throttle import Throttle
 
+# As walbd.wdiff.virtual: memory that begins at a page border.
 STEP_BYTES = 1 << 20
 
 
@@ -86,7 +88,7 @@ async def image_hash(archive: Archive, name: str, gid: int, bulk_bytes: int, siz
 
 def _hash(image: VirtualImage, bulk_bytes: int, work: Work, asker: Asker) -> bytes:
     """Blocks."""
-    digest, buffer = BulkHash(bulk_bytes), memoryview(bytearray(STEP_BYTES))
+    digest, buffer = BulkHash(bulk_bytes), memoryview(mmap.mmap(-1, STEP_BYTES))
     while count := image.read(buffer):
         work.check_cancelled()
         digest.update(buffer[:count])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from walbd.wdiff.merge import open_inputs
 from walbd.wdiff.native import Bytes, error_of, new_failure
 from walbd.wdiff.sorted_output import is_new_file, write_bytes
 
+# Of memory that begins at a page border: to just behind one, some processors copy the page cache three times as slowly.
 STEP_BYTES = 1 << 20
 BASE = "base image"
 
@@ -81,7 +83,7 @@ def write_virtual(
 
     Raises Cancelled, NotFound, StorageFailure, and Corrupted naming file, offset and field."""
     makes_holes = is_new_file(out_fd)
-    buffer = memoryview(bytearray(STEP_BYTES))
+    buffer = memoryview(mmap.mmap(-1, STEP_BYTES))
     failure = new_failure()
     done = 0
     with VirtualImage(base_fd, paths, size_bytes) as image:
