@@ -120,6 +120,22 @@ async def test_an_archive_that_stalls_does_not_hold_up_the_other_archive(
         server.close()
 
 
+async def test_an_archive_that_never_acknowledges_does_not_hold_up_the_other_archive(around: Surroundings) -> None:
+    """It lives, so that it is not given up; its disk may be slow."""
+    gate = Gate()
+    around.archives["a1"].at_step = gate
+    async with around.started() as proxy:
+        await fill(around, proxy, 1)
+        await gate.reached.wait()
+        await fill(around, proxy, 2, begin=1)
+        await until(lambda: not queued(proxy, "a0"))
+        assert "has not moved" in volume_of(proxy).queues["a1"].trouble
+        assert len(queued(proxy, "a1")) == 3
+        gate.opened.set()
+        await until(lambda: not queued(proxy, "a1"))
+        assert not volume_of(proxy).queues["a1"].trouble
+
+
 @pytest.mark.parametrize("answer", [Answer.TOO_OLD_DIFF, Answer.DIFFERENT_UUID])
 async def test_what_the_archive_does_not_want_any_more_is_dropped(around: Surroundings, answer: Answer) -> None:
     around.archives["a0"].answers = [answer, Answer.ACCEPT]

@@ -17,7 +17,7 @@ from walbd.proxy.context import Context, SendKey
 from walbd.proxy.disk_space import DiskSpace
 from walbd.proxy.options import ProxySettings
 from walbd.proxy.receive import serve_wlog_transfer
-from walbd.proxy.sending import run_task
+from walbd.proxy.sending import note_stuck, run_task
 from walbd.proxy.states import STARTED
 from walbd.proxy.status import global_status, volume_status
 from walbd.proxy.volume import ProxyVolume, load_volume
@@ -38,7 +38,12 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
         """What volumes, queue and commands share."""
         settings, runtime = self.settings, self.runtime
         queue = BackgroundQueue(
-            runtime, self._run_task, settings.max_background, settings.min_delay_sec, settings.max_delay_sec
+            runtime,
+            self._run_task,
+            settings.max_background,
+            settings.min_delay_sec,
+            settings.max_delay_sec,
+            lambda key: note_stuck(self.context, key),
         )
         return Context(
             runtime,

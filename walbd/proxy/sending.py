@@ -19,7 +19,7 @@ from walbd.proxy.context import Context, SendKey
 from walbd.proxy.queue import ArchiveQueue
 from walbd.proxy.states import SENDING
 from walbd.proxy.volume import ProxyVolume
-from walbd.server.background import Again, Outcome, Retry
+from walbd.server.background import STUCK_SEC, Again, Outcome, Retry
 from walbd.server.interrupt import unless_cancelled
 from walbd.server.stop_state import StopState
 from walbd.wdiff.merge import Merger
@@ -63,6 +63,16 @@ async def run_task(context: Context, key: SendKey) -> Outcome:
             raise
 
 
+def note_stuck(context: Context, key: SendKey) -> None:
+    """A task of the queue does not move. It goes on waiting, other queues do not."""
+    volume = context.volumes.find(key.volume)
+    if volume is not None and key.archive in volume.queues:
+        reason = f"sending has not moved for {STUCK_SEC:g} s:{key.volume}:{key.archive}"
+        hint = "do the archive and its disk answer? other queues go on"
+        volume.queues[key.archive].trouble = f"{reason} (hint: {hint})"
+        context.runtime.log.warning(volume.queues[key.archive].trouble)
+
+
 async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
     settings, runtime = volume.context.settings, volume.runtime
     chosen = to_send(queue.folder.diffs, settings.max_wdiff_send_mib * MIB_BYTES, settings.max_wdiff_send_files)
@@ -98,7 +108,8 @@ async def _offer(
     volume: ProxyVolume, queue: ArchiveQueue, diffs: list[Diff], merged: Diff, uuid: bytes
 ) -> Answer | str:
     """Offers the merged diff, and sends it when it is wanted. Returns the archive's answer or its reason to refuse."""
-    world = volume.runtime.world
+    world, moved = volume.runtime.world, volume.context.queue.moved
+    key = SendKey(volume.name, queue.name)
     request = WdiffRequest(PeerKind.PROXY, volume.name, uuid, max(volume.size_lb, 1), merged)
     try:
         connection, answer = await _ask(volume.context, queue, request)
@@ -110,7 +121,7 @@ async def _offer(
                     if merger.uuid != uuid:
                         raise BadState(f"diffs of {volume.name} were replaced before they were sent to {queue.name}")
                     sender = WdiffSender(connection)
-                    await sender.send_packs(merger.read, Hooks(cancelled=volume.is_cancelled))
+                    await sender.send_packs(merger.read, Hooks(lambda _: moved(key), volume.is_cancelled))
                 finally:
                     await run_to_end(world, merger.close)
                 queue.last_sent = world.now()
