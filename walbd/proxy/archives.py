@@ -15,6 +15,7 @@ from walbd.model.error import PeerUnreachable
 from walbd.net.handshake import Identity
 from walbd.net.messages import PeerKind
 from walbd.server.peer_check import CHECK_SEC, fault_of
+from walbd.server.periodic import repeat
 from walbd.server.runtime import Runtime
 
 
@@ -42,9 +43,11 @@ class LostArchives:
 
     async def run(self) -> None:
         """Asks for ever."""
-        while True:
-            await self._runtime.world.sleep(CHECK_SEC)
-            await asyncio.gather(*(self._ask(address) for address in list(self._lost)))
+        await repeat(self._runtime, "checkAvailability", self.check_all, CHECK_SEC)
+
+    async def check_all(self) -> None:
+        """Asks those that are lost now."""
+        await asyncio.gather(*(self._ask(address) for address in list(self._lost)))
 
     async def _ask(self, address: Address) -> None:
         if not await fault_of(self._runtime, self._me, address, PeerKind.ARCHIVE) and address in self._lost:

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from walbd.model.error import WalbError
 from walbd.server.log import defect_text
+from walbd.server.periodic import repeat
 from walbd.server.runtime import Runtime
 
 K = TypeVar("K", bound=Hashable)
@@ -87,7 +88,7 @@ class BackgroundQueue(Generic[K]):
 
     def start(self) -> None:
         """Begins to run tasks; those pushed before are kept."""
-        self._dispatcher = asyncio.create_task(self._dispatch())
+        self._dispatcher = asyncio.create_task(repeat(self._runtime, "background tasks", self._dispatch, 0))
 
     def push(self, key: K, delay_sec: float = 0.0) -> None:
         """Queues the key. One that is queued already keeps the earlier due time, and its own when it waits for a
@@ -150,19 +151,19 @@ class BackgroundQueue(Generic[K]):
         await asyncio.gather(*(run.task for run in self._running.values()), return_exceptions=True)
 
     async def _dispatch(self) -> None:
-        while True:
-            self._wake.clear()
-            self._tell_of_stuck()
-            times_sec = [*self._start_due(), *self._stuck_times()]
-            timer: asyncio.Task[None] | None = None
-            if times_sec:
-                timer = asyncio.create_task(self._runtime.world.sleep(min(times_sec) - self._now()))
-                timer.add_done_callback(self._on_timer)
-            try:
-                await self._wake.wait()
-            finally:
-                if timer:
-                    timer.cancel()
+        """Starts what is due and waits until more may be."""
+        self._wake.clear()
+        self._tell_of_stuck()
+        times_sec = [*self._start_due(), *self._stuck_times()]
+        timer: asyncio.Task[None] | None = None
+        if times_sec:
+            timer = asyncio.create_task(self._runtime.world.sleep(min(times_sec) - self._now()))
+            timer.add_done_callback(self._on_timer)
+        try:
+            await self._wake.wait()
+        finally:
+            if timer:
+                timer.cancel()
 
     def _on_timer(self, timer: asyncio.Task[None]) -> None:
         if not timer.cancelled():

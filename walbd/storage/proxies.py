@@ -15,6 +15,7 @@ from walbd.model.error import WalbError
 from walbd.net.handshake import Identity
 from walbd.net.messages import PeerKind
 from walbd.server.peer_check import CHECK_SEC, fault_of
+from walbd.server.periodic import repeat
 from walbd.server.runtime import Runtime
 
 
@@ -59,9 +60,8 @@ class ProxyList:
 
     async def run(self) -> None:
         """Checks for ever."""
-        while True:
-            await self._runtime.world.sleep(CHECK_SEC)
-            await self.check_all()
+        await self._runtime.world.sleep(CHECK_SEC)
+        await repeat(self._runtime, "checkAvailability", self.check_all, CHECK_SEC)
 
     async def _check(self, proxy: Proxy) -> None:
         fault = await fault_of(self._runtime, self._me, proxy.address, PeerKind.PROXY)
