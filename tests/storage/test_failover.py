@@ -14,7 +14,7 @@ import pytest
 from tests.group_testing import FakeProxy, Gate, QuickWorld, until
 from tests.storage.fake_device import FakeDevice
 from tests.storage.storage_testing import Group, blocks, volume_of
-from walbd.model.error import BadState
+from walbd.model.error import BadState, PeerUnreachable
 from walbd.net.connection import Connection
 from walbd.net.control import call
 from walbd.net.control_reply import Outcome
@@ -204,6 +204,27 @@ async def test_a_proxy_that_never_acknowledges_one_volume_does_not_delay_the_oth
         assert volume_of(storage).records.done.lsid == 0
         gate.opened.set()
         await group.wait_sent(storage)
+
+
+async def test_a_check_that_began_before_a_transfer_failed_does_not_praise_the_proxy(
+    group: Group, preferred: SilentProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+
+    async def ask(*_: object) -> str:
+        await gate()
+        return ""
+
+    async with group.storage(proxies=(preferred.address, group.proxy.address)) as storage:
+        proxies = storage.daemon.context.proxies
+        monkeypatch.setattr("walbd.storage.proxies.fault_of", ask)
+        checking = asyncio.create_task(proxies.check_all())
+        await gate.reached.wait()
+        proxies.mark_failed(proxies.proxies[0], PeerUnreachable("connection broke"))
+        gate.opened.set()
+        await checking
+        assert [proxy.is_available for proxy in proxies.proxies] == [False, True]
+        await until(lambda: proxies.proxies[0].is_available)
 
 
 async def test_a_proxy_comes_back_after_a_check_of_it_met_a_defect(

@@ -54,9 +54,12 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
             self.volumes,
             self.works,
             queue,
-            LostArchives(runtime, self.identity, self._on_archive_return),
+            LostArchives(runtime, self.identity, self._is_needed, self._on_archive_return),
             DiskSpace(runtime, self.base_dir),
         )
+
+    def _is_needed(self, archive: Address) -> bool:
+        return any(queue.info.address == archive for volume in self.volumes for queue in volume.queues.values())
 
     def _on_archive_return(self, address: Address) -> None:
         def is_meant(key: SendKey) -> bool:

@@ -26,6 +26,7 @@ class Proxy:
     address: Address
     is_available: bool = True
     next_check_sec: float = 0.0
+    failures: int = 0
 
 
 class ProxyList:
@@ -49,6 +50,7 @@ class ProxyList:
         """A transfer could not reach it: the next ones try others until a check succeeds."""
         self._runtime.log.warning("checkAvailability", proxy.address, reason)
         proxy.is_available = False
+        proxy.failures += 1
 
     def seconds_to_check(self, proxy: Proxy) -> int:
         """For `status`."""
@@ -64,10 +66,13 @@ class ProxyList:
         await repeat(self._runtime, "checkAvailability", self.check_all, CHECK_SEC)
 
     async def _check(self, proxy: Proxy) -> None:
+        failures = proxy.failures
         fault = await fault_of(self._runtime, self._me, proxy.address, PeerKind.PROXY)
+        proxy.next_check_sec = self._runtime.world.monotonic() + CHECK_SEC
+        if failures != proxy.failures:
+            return  # a transfer knows better, and later
         if fault:
             self._runtime.log.warning("checkAvailability", proxy.address, fault)
         was_available, proxy.is_available = proxy.is_available, not fault
-        proxy.next_check_sec = self._runtime.world.monotonic() + CHECK_SEC
         if proxy.is_available and not was_available:
             self._on_return()
