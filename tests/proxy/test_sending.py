@@ -147,6 +147,19 @@ async def test_what_the_archive_does_not_want_any_more_is_dropped(around: Surrou
         await until(lambda: around.archives["a1"].accepted() == ["|0|-->|1|", "|1|-->|2|"])
 
 
+async def test_diffs_of_another_log_are_not_dropped_in_silence(around: Surroundings) -> None:
+    """Some other group's archive may have been named, or the log was begun anew: only an operator can tell."""
+    around.archives["a0"].answers = [Answer.DIFFERENT_UUID]
+    async with around.started() as proxy:
+        await fill(around, proxy, 1)
+        await until(lambda: not queued(proxy, "a0"))
+        (line,) = [line for line in proxy.lines if "different-uuid" in line]
+        assert line.startswith("WARNING transferWdiffIfNecessary:different-uuid:v0:|0|-->|1|:a0 ")
+        assert "archive-info get v0 a0" in line and "hash-bkp" in line
+        (failure,) = [line for line in await proxy.call("status", "v0") if "lastFailure" in line]
+        assert "different-uuid" in failure and "hash-bkp" in failure
+
+
 @pytest.mark.parametrize("answer", [Answer.TOO_NEW_DIFF, Answer.SYNCING])
 async def test_patience_has_no_end_where_the_archive_will_take_it_some_day(
     around: Surroundings, answer: Answer

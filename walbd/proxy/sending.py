@@ -92,16 +92,28 @@ async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
     offer = _offer(volume, queue, diffs, merged, uuid)
     answer = await unless_cancelled(runtime.changes, volume.is_cancelled, f"{volume.name}:{queue.name}", offer)
     if answer is Answer.ACCEPT or answer in OBSOLETE:
-        if answer in OBSOLETE:
-            volume.runtime.log.info("transferWdiffIfNecessary", answer, volume.name, merged)
         async with queue.files_lock:
             await run_to_end(runtime.world, queue.folder.unlink_files, queue.folder.forget_sent(diffs))
-        # Dropped because the log has begun anew since, or because this is not the archive of that log: worth a word.
-        queue.trouble = f"{answer}:{merged}" if answer is Answer.DIFFERENT_UUID else ""
+        queue.trouble = _dropped(volume, queue, answer, merged) if answer in OBSOLETE else ""
         queue.refused_since = None
         return Again()
     queue.trouble = str(answer)
     return _after_refusal(volume, queue, answer, merged)
+
+
+def _dropped(volume: ProxyVolume, queue: ArchiveQueue, answer: Answer | str, merged: Diff) -> str:
+    """Logs that a diff was dropped; returns what an operator should know of it beyond that."""
+    text = f"{answer}:{volume.name}:{merged}"
+    if answer is not Answer.DIFFERENT_UUID:
+        volume.runtime.log.info("transferWdiffIfNecessary", text)
+        return ""
+    # Of a log that was begun anew since, or the archive is not that of this volume.
+    hint = (
+        "diffs of another log than the archive's were dropped; after a backup, which begins the log anew, nothing is "
+        f"missing; otherwise check 'archive-info get {volume.name} {queue.name}', then hash-bkp at the storage"
+    )
+    volume.runtime.log.warning("transferWdiffIfNecessary", text, f"{queue.name} (hint: {hint})")
+    return f"{answer}:{merged} (hint: {hint})"
 
 
 async def _offer(
