@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import walblib
 from demo.group import BIN, HOST, Server
@@ -13,7 +15,13 @@ from tests.system.duplicated_group import SIZES, DuplicatedGroup, MirroredVolume
 from tests.system.writer import Writer
 
 LIMIT_SEC = 60
+NUMBERS = itertools.count(1)
 KINDS = {"s": walblib.K_STORAGE, "p": walblib.K_PROXY, "a": walblib.K_ARCHIVE}
+
+
+def base_of(server: Server) -> Path:
+    """Its base directory."""
+    return Path(server.command[server.command.index("-b") + 1])
 
 
 def params(server: Server) -> walblib.ServerStartupParam:

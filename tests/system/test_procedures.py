@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import walblib
-from demo.group import Server, wait_until
-from tests.system.backup_group import running_group
-from tests.system.conftest import FAST
-from tests.system.duplicated_group import DuplicatedGroup
-from tests.system.operated_group import Site, made_volume
+from demo.group import wait_until
+from tests.system.operated_group import NUMBERS, Site, base_of, made_volume
 from tests.system.writer import Writer
-
-PATIENT = [*FAST, "-to", "3"]
-OPTIONS = {"storage": PATIENT, "proxy": PATIENT, "archive": []}
-NUMBERS = itertools.count(1)
-
-
-def base_of(server: Server) -> Path:
-    return Path(server.command[server.command.index("-b") + 1])
-
-
-@pytest.fixture(scope="module")
-def group() -> Iterator[DuplicatedGroup]:
-    """The group of all tests; they leave its six servers as they were."""
-    with running_group(DuplicatedGroup, OPTIONS) as made:
-        yield made
-
-
-@pytest.fixture
-def site(group: DuplicatedGroup) -> Site:
-    """A new volume, known to nobody."""
-    return Site(group, made_volume(group, next(NUMBERS)))
-
-
-@pytest.fixture
-def writer(site: Site) -> Iterator[Writer]:
-    """Writes to the volume, which was backed up from s0 to a0."""
-    with site.backed_up() as writer:
-        yield writer
 
 
 def test_a_second_archive_follows_from_synchronize_until_it_is_stopped(site: Site, writer: Writer) -> None:
