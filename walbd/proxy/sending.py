@@ -92,10 +92,10 @@ async def _send_next(volume: ProxyVolume, queue: ArchiveQueue) -> Outcome:
     offer = _offer(volume, queue, diffs, merged, uuid)
     answer = await unless_cancelled(runtime.changes, volume.is_cancelled, f"{volume.name}:{queue.name}", offer)
     if answer is Answer.ACCEPT or answer in OBSOLETE:
-        async with queue.files_lock:
-            await run_to_end(runtime.world, queue.folder.unlink_files, queue.folder.forget_sent(diffs))
         queue.trouble = _dropped(volume, queue, answer, merged) if answer in OBSOLETE else ""
         queue.refused_since = None
+        async with queue.files_lock:
+            await run_to_end(runtime.world, queue.folder.unlink_files, queue.folder.forget_sent(diffs))
         return Again()
     queue.trouble = str(answer)
     return _after_refusal(volume, queue, answer, merged)
