@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any
 
 import pytest
 
 from tests.group_testing import FakeArchive, QuickWorld, until
 from tests.storage.storage_testing import Group, blocks, volume_of
 from walbd.model.error import Refused
-from walbd.net.control import ControlRequest
+from walbd.net.control import ControlRequest, call
+from walbd.net.control_reply import Outcome
 from walbd.storage.log_usage import LogUsage
 
 
@@ -95,6 +97,24 @@ async def test_the_lag_of_the_archive_is_known_and_kept_when_it_does_not_answer(
         await until(lambda: storage.has_logged("WARNING ts-delta"))
         assert await storage.get("ts-delta") == [line]
     await archive.stop()
+
+
+async def test_a_defect_in_one_round_does_not_end_the_gathering_of_lags(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = 0
+
+    async def defect_once(*args: Any, **kwargs: Any) -> Outcome:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            raise ValueError("not expected")
+        return await call(*args, **kwargs)
+
+    monkeypatch.setattr("walbd.storage.ts_delta.call", defect_once)
+    async with group.target(ts_delta_interval_sec=1) as storage:
+        await until(lambda: storage.has_logged("ERROR ts-delta"))
+        await until(storage.daemon.ts_deltas.lines)
 
 
 async def test_progress_counts_what_a_backup_has_sent(group: Group) -> None:
