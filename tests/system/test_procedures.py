@@ -48,12 +48,12 @@ def test_a_proxy_takes_logs_of_two_storages_and_keeps_them_over_its_death(site: 
 @pytest.mark.long
 def test_what_a_proxy_still_keeps_of_the_former_target_is_not_applied(site: Site, writer: Writer) -> None:
     group, walbc = site.group, site.walbc
+    site.wait_proxies_used()
     before = site.snapshot(writer, site.a0)
     delays = {px: walblib.SyncOpt(delayS=600) for px in (site.p0, site.p1)}
     for px, options in delays.items():
         walbc.add_archive_to_proxy(px, site.name, site.a0, syncOpt=options)
-    site.snapshot(writer)
-    wait_until(lambda: "numDiff 0" not in group.walbc(group.proxy, "status", site.name), 20, "p0 keeps diffs")
+    site.wait_kept(group.proxy, site.snapshot(writer))
     site.volume.switch()
     for px in delays:
         walbc.add_archive_to_proxy(px, site.name, site.a0)
@@ -146,19 +146,22 @@ def test_a_lost_primary_archive_is_stood_in_for_by_the_second_one(site: Site, wr
 @pytest.mark.long
 def test_what_a_proxy_lost_with_its_disk_is_made_good_by_a_hash_backup(site: Site, writer: Writer) -> None:
     group, walbc = site.group, site.walbc
+    site.wait_proxies_used()
     before = site.snapshot(writer, site.a0)
     walbc.stop(site.a0, site.name)
     lost = site.snapshot(writer)
-    wait_until(lambda: "numDiff 0" not in group.walbc(group.proxy, "status", site.name), 20, "p0 keeps diffs")
+    site.wait_kept(group.proxy, lost)
     group.proxy.stop(signal.SIGKILL)
     shutil.rmtree(base_of(group.proxy) / site.name)
     group.restart(group.proxy)
     walbc.start(site.a0, site.name)
     walbc.start_synchronizing(site.a0, site.name)
+    missing = f"too-new-diff:{site.name}:a0"
+    wait_until(lambda: any(missing in group.log_of(px) for px in group.proxies), 30, "the archive misses a diff")
+    assert lost not in walbc.get_restorable_gid(site.a0, site.name, "all")
     walbc.stop(site.s0, site.name)
     walbc.hash_backup(site.s0, site.name)
     after = site.snapshot(writer, site.a0)
-    assert lost not in walbc.get_restorable_gid(site.a0, site.name)
     site.check(group.archive, before, after)
 
 
