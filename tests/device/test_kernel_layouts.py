@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,32 @@ async def test_a_missing_device_is_told_plainly(tmp_path: Path) -> None:
     (tmp_path / "vol").touch()
     with pytest.raises(StorageFailure, match="walb driver refused"):
         await device.melt()
+
+
+async def test_a_driver_that_hangs_costs_one_thread_a_device_and_no_other_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, asked = threading.Event(), Counter[str]()
+
+    def answer(node: str, request: int, ctl: bytearray) -> ki.Answer:
+        asked[Path(node).name] += 1
+        if node.endswith("well"):
+            return ki.unpack_ctl(ctl)
+        released.wait(60)
+        raise StorageFailure("the driver has come to its senses")
+
+    monkeypatch.setattr("walbd.device.kernel_device.call", answer)
+    hanging = [KernelDevice(f"hangs{number}", tmp_path, tmp_path) for number in range(40)]
+    try:
+        for _ in range(3):  # as tasks, monitors and operators ask again
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await asyncio.gather(*(device.melt() for device in hanging))
+        async with asyncio.timeout(20):
+            await KernelDevice("well", tmp_path, tmp_path).melt()
+        assert set(asked.values()) == {1}
+    finally:
+        released.set()
+    with pytest.raises(StorageFailure, match="come to its senses"):
+        await hanging[0].melt()
+    assert asked["hangs0"] == 2

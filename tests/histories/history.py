@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -177,11 +178,12 @@ def diffs_of(history: History, files: MemoryFiles) -> list[Path]:
 
 def feed(history: History, log: bytes, lsid: int, fd: int, _: MemoryFiles, rnd: random.Random) -> int:
     """The log cut anywhere; returns its end lsid."""
-    converter = LogToIndexedWdiff(fd, UUID, history.pbs, history.seed & 0xFFFFFFFF, lsid)
-    step = rnd.choice((len(log), 1 + rnd.randrange(100000)))
-    for at in range(0, len(log), max(1, step)):
-        converter.feed(log[at : at + step])
-    return converter.finish().end_lsid
+    folder = Path(tempfile.gettempdir())
+    with LogToIndexedWdiff(fd, UUID, history.pbs, history.seed & 0xFFFFFFFF, lsid, folder) as converter:
+        step = rnd.choice((len(log), 1 + rnd.randrange(100000)))
+        for at in range(0, len(log), max(1, step)):
+            converter.feed(log[at : at + step])
+        return converter.finish().end_lsid
 
 
 def from_file(history: History, log: bytes, lsid: int, fd: int, files: MemoryFiles, rnd: random.Random) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.group_testing import until
@@ -49,6 +51,23 @@ async def test_a_disk_that_fills_and_empties(around: Surroundings, monkeypatch: 
         await until(lambda: proxy.has_logged("INFO disk space is no longer low"))
         await around.send(proxy, diff_of(2, 3))
         await until(lambda: around.archives["a1"].accepted()[-1].endswith("|3|"))
+
+
+async def test_a_defect_in_one_look_does_not_end_the_watch(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+
+    def space(path: Path) -> Space:
+        looks.append(path)
+        if len(looks) == 1:
+            raise ValueError("not expected")
+        return Space(80 * MIB, 1000 * MIB)
+
+    monkeypatch.setattr("walbd.proxy.disk_space.space_of", space)
+    async with around.proxy() as proxy:
+        await until(lambda: proxy.has_logged("ERROR disk space is low"))
+        assert proxy.has_logged("ERROR disk space:internal error: ValueError")
 
 
 async def test_the_size_told_to_archives_can_be_set_while_stopped(around: Surroundings) -> None:

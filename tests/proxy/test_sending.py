@@ -13,7 +13,7 @@ from tests.proxy.proxy_testing import Surroundings, diff_of, names, queued, volu
 from tests.storage.storage_testing import blocks
 from walbd.model.diff import Diff
 from walbd.model.error import BadState, PeerUnreachable, Refused
-from walbd.net.wdiff_transfer import Answer
+from walbd.net.wdiff_transfer import COMMAND, Answer
 from walbd.proxy.diff_folder import DiffFolder
 from walbd.proxy.main import ProxyDaemon
 from walbd.world.network import Network, Stream
@@ -80,6 +80,62 @@ async def test_a_host_that_answers_nothing_does_not_hold_up_the_other_archive(ar
         assert attempts < 6
 
 
+@pytest.mark.parametrize("way", ["says nothing", "does not answer"])
+async def test_an_archive_that_stalls_does_not_hold_up_the_other_archive(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Either it takes connections and says nothing, or it shows that it lives, but has no answer to any offer."""
+    monkeypatch.setattr("walbd.proxy.sending.SILENT_SEC", 0.1)
+    monkeypatch.setattr("walbd.proxy.sending.ANSWER_SEC", 0.1 if way == "does not answer" else 10.0)
+    stalling, offers = around.archives["a1"], 0
+    released = asyncio.Event()
+
+    async def stall(*_: object) -> None:
+        nonlocal offers
+        offers += 1
+        await released.wait()
+
+    if way == "says nothing":
+        await stalling.stop()
+        server = await asyncio.start_server(stall, "127.0.0.1", stalling.port)
+    else:
+        monkeypatch.setattr(stalling, "conversations", lambda: {COMMAND: stall})
+        await stalling.stop()
+        await stalling.start()
+    # Checks of a lost archive are rare at this speed: what is counted are offers.
+    async with around.started(QuickWorld(speed=1), min_delay_sec=100, timeout_sec=60) as proxy:
+        for number in range(5):
+            await around.add_archives(proxy, f"v{number + 1}")
+            await proxy.call("start", f"v{number + 1}")
+        for number in range(6):
+            around.sent_lsid = 0
+            await around.send(proxy, diff_of(0, 1), volume=f"v{number}")
+        await until(lambda: not any(queued(proxy, "a0", f"v{number}") for number in range(6)))
+        await until(lambda: all(volume_of(proxy, f"v{number}").queues["a1"].trouble for number in range(6)))
+        # Silence is found out by one queue for all of them; another answer may be quick.
+        assert offers == (1 if way == "says nothing" else 6)
+        assert all(queued(proxy, "a1", f"v{number}") == ["|0|-->|1|"] for number in range(6))
+        released.set()
+    if way == "says nothing":
+        server.close()
+
+
+async def test_an_archive_that_never_acknowledges_does_not_hold_up_the_other_archive(around: Surroundings) -> None:
+    """It lives, so that it is not given up; its disk may be slow."""
+    gate = Gate()
+    around.archives["a1"].at_step = gate
+    async with around.started() as proxy:
+        await fill(around, proxy, 1)
+        await gate.reached.wait()
+        await fill(around, proxy, 2, begin=1)
+        await until(lambda: not queued(proxy, "a0"))
+        assert "has not moved" in volume_of(proxy).queues["a1"].trouble
+        assert len(queued(proxy, "a1")) == 3
+        gate.opened.set()
+        await until(lambda: not queued(proxy, "a1"))
+        assert not volume_of(proxy).queues["a1"].trouble
+
+
 @pytest.mark.parametrize("answer", [Answer.TOO_OLD_DIFF, Answer.DIFFERENT_UUID])
 async def test_what_the_archive_does_not_want_any_more_is_dropped(around: Surroundings, answer: Answer) -> None:
     around.archives["a0"].answers = [answer, Answer.ACCEPT]
@@ -89,6 +145,19 @@ async def test_what_the_archive_does_not_want_any_more_is_dropped(around: Surrou
         await fill(around, proxy, 1, begin=1)
         await until(lambda: around.archives["a0"].accepted() == ["|1|-->|2|"])
         await until(lambda: around.archives["a1"].accepted() == ["|0|-->|1|", "|1|-->|2|"])
+
+
+async def test_diffs_of_another_log_are_not_dropped_in_silence(around: Surroundings) -> None:
+    """Some other group's archive may have been named, or the log was begun anew: only an operator can tell."""
+    around.archives["a0"].answers = [Answer.DIFFERENT_UUID]
+    async with around.started() as proxy:
+        await fill(around, proxy, 1)
+        await until(lambda: not queued(proxy, "a0"))
+        (line,) = [line for line in proxy.lines if "different-uuid" in line]
+        assert line.startswith("WARNING transferWdiffIfNecessary:different-uuid:v0:|0|-->|1|:a0 ")
+        assert "archive-info get v0 a0" in line and "hash-bkp" in line
+        (failure,) = [line for line in await proxy.call("status", "v0") if "lastFailure" in line]
+        assert "different-uuid" in failure and "hash-bkp" in failure
 
 
 @pytest.mark.parametrize("answer", [Answer.TOO_NEW_DIFF, Answer.SYNCING])

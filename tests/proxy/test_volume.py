@@ -56,6 +56,68 @@ async def test_a_later_add_that_fails_can_be_repeated(around: Surroundings, name
         assert await proxy.call("archive-info", "list", "v0") == ["a0", "a1"]
 
 
+@pytest.mark.parametrize("command", ["add", "update"])
+async def test_what_fails_after_its_file_was_renamed_changes_nothing(around: Surroundings, command: str) -> None:
+    """The last step, which makes the new name durable, fails: the name is there already."""
+    files = FaultyFiles()
+    name = "a1" if command == "add" else "a0"
+    async with around.proxy(QuickWorld(files)) as proxy:
+        await proxy.call("archive-info", "add", "v0", "a0", ADDRESS)
+        path = around.base / "v0" / f"{name}.archive"
+        before = path.read_bytes() if path.exists() else b""
+        files.fails = lambda operation, folder: (
+            (operation, folder.name) == ("sync", "v0") and path.exists() and path.read_bytes() != before
+        )
+        with pytest.raises(Refused, match="No space left"):
+            await proxy.call("archive-info", command, "v0", name, "127.0.0.1:10")
+    async with around.proxy() as proxy:
+        assert await proxy.call("archive-info", "list", "v0") == ["a0"]
+        assert await proxy.call("archive-info", "get", "v0", "a0") == [f"{ADDRESS} snappy:0:1 0"]
+
+
+async def test_a_queue_that_cannot_be_removed_is_told_and_its_archive_is_gone_all_the_same(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for archive in around.archives.values():
+        await archive.stop()
+    async with around.started() as proxy:
+        await around.send(proxy, diff_of(0, 1))
+        await proxy.call("stop", "v0")
+        with monkeypatch.context() as patch:
+
+            def fail(path: Path, **_: object) -> None:
+                raise OSError(5, "Input/output error", str(path))
+
+            patch.setattr("walbd.proxy.volume_files.shutil.rmtree", fail)
+            with pytest.raises(Refused, match="Input/output error") as caught:
+                await proxy.call("archive-info", "delete", "v0", "a0")
+        assert "sendto/a0" in caught.value.message and "by hand" in caught.value.hint
+        assert await proxy.call("archive-info", "list", "v0") == ["a1"]
+        await proxy.call("archive-info", "delete", "v0", "a0")
+        await proxy.call("start", "v0")
+    async with around.proxy() as proxy:
+        assert await proxy.call("archive-info", "list", "v0") == ["a1"]
+
+
+@pytest.mark.parametrize("way", ["clear-vol", "delete", "update"])
+async def test_an_archive_that_no_volume_needs_any_more_is_not_asked_for(around: Surroundings, way: str) -> None:
+    """Nor is one forgotten that another volume still needs."""
+    for archive in around.archives.values():
+        await archive.stop()
+    async with around.started() as proxy:
+        await proxy.call("archive-info", "add", "v1", "a0", str(around.archives["a0"].address))
+        await proxy.call("start", "v1")
+        await around.send(proxy, diff_of(0, 1))
+        lost = proxy.daemon.context.lost_archives
+        await until(lambda: len(lost.addresses) == 2)
+        await proxy.call("stop", "v0")
+        if way == "clear-vol":
+            await proxy.call("clear-vol", "v0")
+        for name in [] if way == "clear-vol" else ["a0", "a1"]:
+            await proxy.call("archive-info", way, "v0", name, *([ADDRESS] if way == "update" else []))
+        await until(lambda: lost.addresses == {around.archives["a0"].address})
+
+
 async def test_adding_an_archive_twice_changes_nothing_and_update_does(around: Surroundings) -> None:
     async with around.proxy() as proxy:
         await proxy.call("archive-info", "add", "v0", "a0", ADDRESS, "gzip:6:1", "30")

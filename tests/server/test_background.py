@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from tests.fakes import FakeWorld, settle
 from tests.server.server_testing import make_runtime
 from walbd.model.error import PeerUnreachable
-from walbd.server.background import Again, BackgroundQueue, Outcome, Retry
+from walbd.server.background import STUCK_SEC, Again, BackgroundQueue, Outcome, Retry
 
 
 @asynccontextmanager
@@ -192,3 +192,72 @@ async def test_without_any_delay_a_failing_task_does_not_spin() -> None:
     await world.advance(10)
     await queue.close()
     assert steps.times == [0, 0, 1, 2, 3, 4]
+
+
+async def test_a_task_that_does_not_move_holds_up_no_other_and_is_told_once() -> None:
+    world, released = FakeWorld(), asyncio.Event()
+    done: list[str] = []
+    stuck: list[str] = []
+
+    async def work(key: str) -> Outcome:
+        if key == "stuck":
+            await released.wait()
+        done.append(key)
+        return None
+
+    queue = BackgroundQueue(make_runtime(world)[0], work, 1, 1, 8, stuck.append)
+    queue.start()
+    queue.push("stuck")
+    for key in "ab":
+        queue.push(key)
+    await world.advance(STUCK_SEC - 1)
+    assert (done, stuck) == ([], [])
+    await world.advance(2)
+    queue.push("stuck")  # never twice at once
+    await world.advance(100)
+    assert (done, stuck) == (["a", "b"], ["stuck"])
+    released.set()
+    await world.advance(1)
+    assert done == ["a", "b", "stuck", "stuck"]
+    await queue.close()
+
+
+async def test_a_slow_task_that_moves_keeps_its_worker() -> None:
+    world = FakeWorld()
+    done: list[str] = []
+
+    async def work(key: str) -> Outcome:
+        for _ in range(3):
+            await world.sleep(STUCK_SEC - 1)
+            queue.moved(key)
+        done.append(key)
+        return None
+
+    async with running(work, world=world) as queue:
+        queue.push("a")
+        queue.push("b")
+        await world.advance(3 * STUCK_SEC - 3)
+        assert (done, queue.running_count) == (["a"], 1)
+        await world.advance(3 * STUCK_SEC)
+        assert done == ["a", "b"]
+
+
+async def test_a_task_that_moves_again_counts_again() -> None:
+    world, released = FakeWorld(), asyncio.Event()
+    begun: list[str] = []
+
+    async def work(key: str) -> Outcome:
+        begun.append(key)
+        await released.wait()
+        return None
+
+    async with running(work, world=world) as queue:
+        queue.push("a")
+        await world.advance(STUCK_SEC + 1)
+        queue.moved("a")
+        queue.push("b")
+        await world.advance(1)
+        assert begun == ["a"]
+        await world.advance(STUCK_SEC)
+        assert begun == ["a", "b"]
+        released.set()

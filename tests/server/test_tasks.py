@@ -61,6 +61,20 @@ async def test_no_work_begins_during_a_shutdown() -> None:
         WorkTable(runtime, 2, 2).begin("a", "v0", Slots.FOREGROUND)
 
 
+async def test_work_that_was_refused_is_not_remembered() -> None:
+    works = WorkTable(make_runtime()[0], 2, 2)
+    with works.begin("full-bkp", "v0", Slots.FOREGROUND):
+        pass
+    before = works.last_results("v0")
+    with pytest.raises(BadState), works.begin("full-bkp", "v0", Slots.FOREGROUND, is_begun=False):
+        raise BadState("not accepted by the archive")
+    assert works.lines() == works.last_results("v0") == before
+    with pytest.raises(BadState), works.begin("full-bkp", "v0", Slots.FOREGROUND, is_begun=False) as work:
+        work.is_begun = True
+        raise BadState("overflow")
+    assert works.last_results("v0")[0].endswith("result:overflow")
+
+
 async def test_what_is_remembered_is_bounded() -> None:
     works = WorkTable(make_runtime()[0], 2, 2)
     for number in range(HISTORY + 10):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.group_testing import FaultyFiles
 from walbd.model.address import Address
 from walbd.model.error import AlreadyExists, Corrupted, InvalidArgument, StorageFailure
 from walbd.server.volume_files import (
@@ -82,6 +83,13 @@ def test_a_folder_whose_making_fails_does_not_exist(tmp_path: Path) -> None:
 
     with pytest.raises(StorageFailure, match="full"):
         create_folder(Files(), tmp_path / "v0", fill)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_whose_name_cannot_be_made_durable_does_not_exist(tmp_path: Path) -> None:
+    files = FaultyFiles(fails=lambda operation, path: (operation, path) == ("sync", tmp_path))
+    with pytest.raises(StorageFailure):
+        create_folder(files, tmp_path / "v0", lambda folder: folder.save_string("state", "Stopped"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -12,11 +14,12 @@ import pytest
 from tests.group_testing import FakeProxy, Gate, QuickWorld, until
 from tests.storage.fake_device import FakeDevice
 from tests.storage.storage_testing import Group, blocks, volume_of
-from walbd.model.error import BadState
+from walbd.model.error import BadState, PeerUnreachable
 from walbd.net.connection import Connection
 from walbd.net.control import call
 from walbd.net.control_reply import Outcome
 from walbd.net.frame import FrameType, encode
+from walbd.wlog.source import LogSource
 
 
 class SilentProxy(FakeProxy):
@@ -148,10 +151,80 @@ async def test_a_device_that_hangs_while_log_is_given_free_does_not_delay_the_ot
         group.device.set_oldest = hang  # type: ignore[method-assign]
         group.device.write(0, blocks(1))
         group.device.checkpoint()
-        await until(lambda: volume_of(storage).trouble is not None)
-        assert "does not answer" in str(volume_of(storage).trouble)
+        await until(lambda: "does not answer" in str(volume_of(storage).trouble))
         other.write(0, blocks(2))
         await until(lambda: volume_of(storage, "v1").records.done.lsid == other.latest)
+
+
+async def test_a_log_that_hangs_while_it_is_read_does_not_delay_the_others(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that reads cannot be ended: its volume waits, with its reason shown, and goes on by itself."""
+    released = threading.Event()
+    hanging, other = group.device, FakeDevice(group.base.parent / "dev", "w1")
+    group.devices.by_name["w1"] = other
+    read = LogSource.read
+
+    def hang(source: LogSource, buffer: memoryview, limit_lsid: int) -> int:
+        if os.path.samestat(os.fstat(source._fd), os.stat(hanging.log_path)):
+            released.wait(20)
+        return read(source, buffer, limit_lsid)
+
+    async with group.target() as storage:
+        await storage.call("init-vol", "v1", "w1")
+        await storage.call("full-bkp", "v1")
+        await until(lambda: not volume_of(storage, "v1").records.queue)
+        monkeypatch.setattr(LogSource, "read", hang)
+        hanging.write(0, blocks(1))
+        await until(lambda: "has not moved" in str(volume_of(storage).trouble))
+        assert any("lastFailure sending log has not moved" in line for line in await storage.call("status", "v0"))
+        for number in range(3):
+            other.write(number, blocks(number))
+            await until(lambda: volume_of(storage, "v1").records.done.lsid == other.latest)
+        assert volume_of(storage).records.done.lsid == 0
+        released.set()
+        await group.wait_sent(storage)
+        assert volume_of(storage).trouble is None
+
+
+async def test_a_proxy_that_never_acknowledges_one_volume_does_not_delay_the_others(group: Group) -> None:
+    """It lives, so that it is not given up; its disk may be slow."""
+    gate = Gate()
+    other = group.devices.by_name["w1"] = FakeDevice(group.base.parent / "dev", "w1")
+    async with group.target() as storage:
+        await storage.call("init-vol", "v1", "w1")
+        await storage.call("full-bkp", "v1")
+        await until(lambda: not volume_of(storage, "v1").records.queue)
+        group.proxy.before_ack = gate
+        group.device.write(0, blocks(1))
+        await gate.reached.wait()
+        group.proxy.before_ack = None
+        other.write(0, blocks(2))
+        await until(lambda: volume_of(storage, "v1").records.done.lsid == other.latest)
+        assert volume_of(storage).records.done.lsid == 0
+        gate.opened.set()
+        await group.wait_sent(storage)
+
+
+async def test_a_check_that_began_before_a_transfer_failed_does_not_praise_the_proxy(
+    group: Group, preferred: SilentProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+
+    async def ask(*_: object) -> str:
+        await gate()
+        return ""
+
+    async with group.storage(proxies=(preferred.address, group.proxy.address)) as storage:
+        proxies = storage.daemon.context.proxies
+        monkeypatch.setattr("walbd.storage.proxies.fault_of", ask)
+        checking = asyncio.create_task(proxies.check_all())
+        await gate.reached.wait()
+        proxies.mark_failed(proxies.proxies[0], PeerUnreachable("connection broke"))
+        gate.opened.set()
+        await checking
+        assert [proxy.is_available for proxy in proxies.proxies] == [False, True]
+        await until(lambda: proxies.proxies[0].is_available)
 
 
 async def test_a_proxy_comes_back_after_a_check_of_it_met_a_defect(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any
 
 import pytest
 
 from tests.group_testing import FakeArchive, QuickWorld, until
 from tests.storage.storage_testing import Group, blocks, volume_of
 from walbd.model.error import Refused
-from walbd.net.control import ControlRequest
+from walbd.net.control import ControlRequest, call
+from walbd.net.control_reply import Outcome
 from walbd.storage.log_usage import LogUsage
 
 
@@ -24,14 +26,34 @@ def test_a_log_that_fills_overflows_when_the_rest_is_full_too() -> None:
     assert LogUsage().seconds_left(100, 1000, 2000) is None
 
 
+def test_a_burst_is_no_forecast() -> None:
+    usage = LogUsage()
+    for second in range(60):
+        usage.note(second, 0 if second < 58 else 900)
+    assert usage.seconds_left(60, 1000, 2000) is None
+    fresh = LogUsage()
+    for second in range(5):
+        fresh.note(second, 100 * second)
+    assert fresh.seconds_left(5, 500, 2000) is None
+
+
+def test_checkpoints_of_a_steady_load_are_no_growth() -> None:
+    usage = LogUsage()
+    for second in range(200):
+        level = 50 * (second % 10)
+        if second > 60:
+            assert usage.seconds_left(second, level, 2000) is None
+        usage.note(second, level)
+
+
 async def test_the_time_until_the_overflow_follows_the_log(group: Group) -> None:
-    async with group.target(QuickWorld(speed=20), max_delay_sec=1) as storage:
+    async with group.target(max_delay_sec=1) as storage:
         assert await storage.get("overflow-eta", "v0") == ["never"]
         await group.proxy.stop()
         for number in range(1, 5):
             group.device.write(0, blocks(number))
             await until(lambda: volume_of(storage).monitor.usage._samples[-1][1] == group.device.latest)
-        await until(lambda: storage.world.monotonic() > volume_of(storage).monitor.usage._samples[0][0] + 2)
+        await until(lambda: storage.world.monotonic() > volume_of(storage).monitor.usage._samples[0][0] + 21)
         ((left,), info) = await storage.get("overflow-eta", "v0"), await group.device.info()
         assert 0 < int(left) < 60 * info.ring_size_pb
         group.device.is_overflow = True
@@ -75,6 +97,24 @@ async def test_the_lag_of_the_archive_is_known_and_kept_when_it_does_not_answer(
         await until(lambda: storage.has_logged("WARNING ts-delta"))
         assert await storage.get("ts-delta") == [line]
     await archive.stop()
+
+
+async def test_a_defect_in_one_round_does_not_end_the_gathering_of_lags(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = 0
+
+    async def defect_once(*args: Any, **kwargs: Any) -> Outcome:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            raise ValueError("not expected")
+        return await call(*args, **kwargs)
+
+    monkeypatch.setattr("walbd.storage.ts_delta.call", defect_once)
+    async with group.target(ts_delta_interval_sec=1) as storage:
+        await until(lambda: storage.has_logged("ERROR ts-delta"))
+        await until(storage.daemon.ts_deltas.lines)
 
 
 async def test_progress_counts_what_a_backup_has_sent(group: Group) -> None:

@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.system.backup_group import BackedUpVolume, RelayedGroup, running_group
+from tests.system.duplicated_group import DuplicatedGroup
+from tests.system.operated_group import NUMBERS, Site, made_volume
+from tests.system.writer import Writer
 
 # Retries at once, so that tests wait for conditions and not for back-off.
 FAST = ["-delay", "0", "-maxdelay", "1"]
 OPTIONS = {"storage": FAST, "proxy": FAST, "archive": []}
+PATIENT = [*FAST, "-to", "3"]
 
 
 @pytest.fixture
@@ -82,3 +86,23 @@ def target(volume: BackedUpVolume) -> BackedUpVolume:
     volume.write(256 << 10)
     volume.back_up()
     return volume
+
+
+@pytest.fixture(scope="module")
+def duplicated_group() -> Iterator[DuplicatedGroup]:
+    """A group of all duplicated servers; tests leave its six servers as they were."""
+    with running_group(DuplicatedGroup, {"storage": PATIENT, "proxy": PATIENT, "archive": []}) as made:
+        yield made
+
+
+@pytest.fixture
+def site(duplicated_group: DuplicatedGroup) -> Site:
+    """A new volume in that group, known to nobody."""
+    return Site(duplicated_group, made_volume(duplicated_group, next(NUMBERS)))
+
+
+@pytest.fixture
+def writer(site: Site) -> Iterator[Writer]:
+    """Writes to that volume, which was backed up from s0 to a0."""
+    with site.backed_up() as writer:
+        yield writer

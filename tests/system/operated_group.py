@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import walblib
-from demo.group import BIN, HOST, Server
+from demo.group import BIN, HOST, Server, wait_until
 from tests.system.duplicated_group import SIZES, DuplicatedGroup, MirroredVolume
 from tests.system.writer import Writer
 
 LIMIT_SEC = 60
+NUMBERS = itertools.count(1)
 KINDS = {"s": walblib.K_STORAGE, "p": walblib.K_PROXY, "a": walblib.K_ARCHIVE}
+
+
+def base_of(server: Server) -> Path:
+    """Its base directory."""
+    return Path(server.command[server.command.index("-b") + 1])
 
 
 def params(server: Server) -> walblib.ServerStartupParam:
@@ -94,6 +102,26 @@ class Site:
             self.walbc.wait_for_restorable(ax, self.name, gid)
         writer.wait_progress()
         return gid
+
+    def wait_proxies_used(self) -> None:
+        """Until the active storage has found that both proxies are there: one of them may just have been dead."""
+
+        def are_used() -> bool:
+            lines = self.group.walbc(self.volume.active, "status").splitlines()
+            return sum("isAvailable 1" in line for line in lines) == len(self.group.proxies)
+
+        wait_until(are_used, 30, "both proxies are used")
+
+    def wait_kept(self, proxy: Server, gid: int) -> None:
+        """Until a proxy keeps for a0 the diff that leads to a snapshot, and the storage has forgotten that log."""
+
+        def is_kept() -> bool:
+            lines = self.group.walbc(proxy, "get", "proxy-diff", self.name, "a0").splitlines()
+            done = self.group.walbc(self.volume.active, "status", self.name).split("-----DoneFile-----")[1]
+            done_gid = int(done.split(" gid ")[1].split()[0])
+            return done_gid >= gid and any(int(line.split("-->|")[1].split("|")[0]) >= gid for line in lines)
+
+        wait_until(is_kept, 20, f"{self.name} gid {gid} is at the proxy")
 
     def check(self, archive: Server, *gids: int) -> None:
         """Snapshots are restored as they were."""

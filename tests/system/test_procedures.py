@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import walblib
-from demo.group import Server, wait_until
-from tests.system.backup_group import running_group
-from tests.system.conftest import FAST
-from tests.system.duplicated_group import DuplicatedGroup
-from tests.system.operated_group import Site, made_volume
+from demo.group import wait_until
+from tests.system.operated_group import NUMBERS, Site, base_of, made_volume
 from tests.system.writer import Writer
-
-PATIENT = [*FAST, "-to", "3"]
-OPTIONS = {"storage": PATIENT, "proxy": PATIENT, "archive": []}
-NUMBERS = itertools.count(1)
-
-
-def base_of(server: Server) -> Path:
-    return Path(server.command[server.command.index("-b") + 1])
-
-
-@pytest.fixture(scope="module")
-def group() -> Iterator[DuplicatedGroup]:
-    """The group of all tests; they leave its six servers as they were."""
-    with running_group(DuplicatedGroup, OPTIONS) as made:
-        yield made
-
-
-@pytest.fixture
-def site(group: DuplicatedGroup) -> Site:
-    """A new volume, known to nobody."""
-    return Site(group, made_volume(group, next(NUMBERS)))
-
-
-@pytest.fixture
-def writer(site: Site) -> Iterator[Writer]:
-    """Writes to the volume, which was backed up from s0 to a0."""
-    with site.backed_up() as writer:
-        yield writer
 
 
 def test_a_second_archive_follows_from_synchronize_until_it_is_stopped(site: Site, writer: Writer) -> None:
@@ -82,12 +48,12 @@ def test_a_proxy_takes_logs_of_two_storages_and_keeps_them_over_its_death(site: 
 @pytest.mark.long
 def test_what_a_proxy_still_keeps_of_the_former_target_is_not_applied(site: Site, writer: Writer) -> None:
     group, walbc = site.group, site.walbc
+    site.wait_proxies_used()
     before = site.snapshot(writer, site.a0)
     delays = {px: walblib.SyncOpt(delayS=600) for px in (site.p0, site.p1)}
     for px, options in delays.items():
         walbc.add_archive_to_proxy(px, site.name, site.a0, syncOpt=options)
-    site.snapshot(writer)
-    wait_until(lambda: "numDiff 0" not in group.walbc(group.proxy, "status", site.name), 20, "p0 keeps diffs")
+    site.wait_kept(group.proxy, site.snapshot(writer))
     site.volume.switch()
     for px in delays:
         walbc.add_archive_to_proxy(px, site.name, site.a0)
@@ -180,19 +146,22 @@ def test_a_lost_primary_archive_is_stood_in_for_by_the_second_one(site: Site, wr
 @pytest.mark.long
 def test_what_a_proxy_lost_with_its_disk_is_made_good_by_a_hash_backup(site: Site, writer: Writer) -> None:
     group, walbc = site.group, site.walbc
+    site.wait_proxies_used()
     before = site.snapshot(writer, site.a0)
     walbc.stop(site.a0, site.name)
     lost = site.snapshot(writer)
-    wait_until(lambda: "numDiff 0" not in group.walbc(group.proxy, "status", site.name), 20, "p0 keeps diffs")
+    site.wait_kept(group.proxy, lost)
     group.proxy.stop(signal.SIGKILL)
     shutil.rmtree(base_of(group.proxy) / site.name)
     group.restart(group.proxy)
     walbc.start(site.a0, site.name)
     walbc.start_synchronizing(site.a0, site.name)
+    missing = f"too-new-diff:{site.name}:a0"
+    wait_until(lambda: any(missing in group.log_of(px) for px in group.proxies), 30, "the archive misses a diff")
+    assert lost not in walbc.get_restorable_gid(site.a0, site.name, "all")
     walbc.stop(site.s0, site.name)
     walbc.hash_backup(site.s0, site.name)
     after = site.snapshot(writer, site.a0)
-    assert lost not in walbc.get_restorable_gid(site.a0, site.name)
     site.check(group.archive, before, after)
 
 

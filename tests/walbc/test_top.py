@@ -124,6 +124,47 @@ def test_what_somebody_should_look_at_is_an_alarm(server: ServerView, text: str)
     assert len(found) == 1 and found[0].startswith(text), found
 
 
+def test_a_burst_into_an_empty_log_is_no_alarm() -> None:
+    assert alarms(with_volume(STORAGE, log_used_pb=10, overflow_sec=125.0), ARCHIVE) == []
+
+
+def test_a_server_that_has_not_been_heard_of_yet_is_shown_and_no_alarm() -> None:
+    lines = texts(ServerView("a9", "backup9:10200"), STORAGE)
+    assert lines[0].endswith("2 servers  1 volume  0 alarms")
+    assert any(line.split() == ["a9", "?", "backup9:10200", "?", "?"] for line in lines)
+
+
+async def test_before_the_first_answer_nothing_is_wrong() -> None:
+    """The first page comes at once, the answers a moment later."""
+    server = await asyncio.start_server(lambda *_: asyncio.Event().wait(), "127.0.0.1", 0)
+    looking = watch.Watch([Connection("127.0.0.1", server.sockets[0].getsockname()[1], 10, "c0", "a0")])
+    assert alarms(*looking.views()) == []
+    looking.close()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "is_alarm"),
+    [
+        ("restore", "no space", True),
+        ("restore", "force stopped:v0:restore", False),
+        ("wlog-transfer", "connection to s0 broke", False),
+        ("wdiff-transfer", "connection to p0 broke", False),
+    ],
+)
+def test_what_was_ended_or_is_repeated_by_its_sender_is_no_failure(kind: str, result: str, is_alarm: bool) -> None:
+    begin = "2026-11-23T01:05:00"
+    answers = {
+        ("status",): ["-----ArchiveGlobal-----", "nodeId a0", "-----Volume-----"],
+        ("get", "tasks"): [
+            f"name:v0\tkind:{kind}\tbegin:{begin}\tend:{begin}\tdone:0\ttotal:0\tunit:bytes\tphase:\tresult:{result}"
+        ],
+        ("get", "latest-snap"): [],
+    }
+    view = ask_server("a0", "h:1", lambda *question: answers[question])
+    assert (view.error, bool(view.failures)) == ("", is_alarm)
+
+
 def test_a_forecast_and_a_stop_in_progress_are_shown() -> None:
     shown = texts(with_volume(STORAGE, overflow_sec=86400.0, stop_state="Stopping"))
     assert any("Target (Stopping)" in line and "24:00:00" in line for line in shown)

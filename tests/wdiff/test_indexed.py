@@ -6,6 +6,8 @@ import hashlib
 import os
 import random
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,12 +138,65 @@ def test_an_io_behind_the_largest_volume_is_refused(tmp_path: Path) -> None:
         convert(tmp_path / "d", make_log([Write(2**60, 1, None)])[0])
 
 
-def test_a_failing_disk_is_named_with_the_reason() -> None:
+def test_a_failing_disk_is_named_with_the_reason(tmp_path: Path) -> None:
     fd = os.open("/dev/full", os.O_WRONLY)
     try:
-        with pytest.raises(StorageFailure, match="cannot write: No space left"):
-            converter = LogToIndexedWdiff(fd, UUID, 512, SALT, 0)
+        with (
+            pytest.raises(StorageFailure, match="cannot write: No space left"),
+            LogToIndexedWdiff(fd, UUID, 512, SALT, 0, tmp_path) as converter,
+        ):
             converter.feed(make_log([Write(0, 100, os.urandom(51200))])[0])
             converter.finish()
     finally:
         os.close(fd)
+
+
+def test_what_does_not_fit_into_memory_gives_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rnd = random.Random(5)
+    writes = [
+        Write(
+            rnd.randrange(500), size := rnd.randrange(1, 9), rnd.randbytes(size * 512) if rnd.random() < 0.6 else None
+        )
+        for _ in range(300)
+    ]
+    log, _ = make_log(writes)
+    whole = convert(tmp_path / "whole", log)
+    monkeypatch.setattr("walbd.wdiff.indexed.MAX_RUN_RECORDS", 16)
+    assert convert(tmp_path / "runs", log) == whole
+    assert (tmp_path / "runs").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+PROJECT = Path(__file__).parents[2]
+MEASURE = """
+import re, sys
+from pathlib import Path
+from tests.wlog.pack_builder import PackBuilder
+from walbd._core import ffi
+from walbd.wdiff import indexed
+from walbd.wlog.super_sector import SuperSector
+indexed.MAX_RUN_RECORDS = 16 << 10
+folder, lsid = Path(sys.argv[1]), 0
+builder = PackBuilder(SuperSector(4096, 1, bytes(16), "", 1 << 14, 0, 0, 1 << 60))
+file = open(folder / "d", "wb", buffering=0)
+with indexed.LogToIndexedWdiff(file.fileno(), bytes(16), 4096, 1, 0, folder) as log:
+    for number in range(int(sys.argv[2])):
+        builder.count = 0
+        for index in range(127 * 8):
+            builder.add_discard((number * 127 * 8 + index) * 16, 8)
+        builder.build(lsid, 1 << 60)
+        lsid = builder.end_lsid
+        log.feed(bytes(ffi.buffer(builder._headers, 8 * 4096)))
+    print(log.finish().n_index_records, *re.findall(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text()))
+"""
+
+
+def test_a_log_of_nothing_but_records_does_not_take_memory_for_all_of_them(tmp_path: Path) -> None:
+    """What a hostile storage would send: discards have no data, a MiB of log is 32,512 of them."""
+    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
+    peaks_kib = []
+    for batches in (30, 200):
+        run = subprocess.run([*command, str(batches)], cwd=PROJECT, capture_output=True, check=True, text=True)
+        n_records, peak_kib = map(int, run.stdout.split())
+        assert n_records == batches * 127 * 8
+        peaks_kib.append(peak_kib)
+    assert peaks_kib[1] < peaks_kib[0] + (4 << 10)

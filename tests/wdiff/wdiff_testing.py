@@ -43,8 +43,10 @@ def convert(
     path: Path, log: bytes, pbs: int = 512, chunk: int = 1 << 20, salt: int = SALT, lsid: int = 0, uuid: bytes = UUID
 ) -> Converted:
     """Log bytes to an indexed file, fed in chunks."""
-    with open(path, "wb", buffering=0) as file:
-        converter = LogToIndexedWdiff(file.fileno(), uuid, pbs, salt, lsid)
+    with (
+        open(path, "wb", buffering=0) as file,
+        LogToIndexedWdiff(file.fileno(), uuid, pbs, salt, lsid, path.parent) as converter,
+    ):
         for at in range(0, len(log), chunk):
             converter.feed(log[at : at + chunk])
         return converter.finish()

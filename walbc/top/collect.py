@@ -16,6 +16,8 @@ Ask = Callable[..., Sequence[str]]
 """ask(COMMAND, PARAMETER, ...) returns the lines of the answer; raises WalbError."""
 
 _ALARM = " alarm 1"
+_TOLD = ("wlog-transfer", "wdiff-transfer", "bhash", "virt-full-scan")
+_FORCE_STOPPED = "force stopped:"
 
 
 def ask_server(name: str, address: str, ask: Ask) -> ServerView:
@@ -104,8 +106,10 @@ def _work(item: dict[str, Any]) -> WorkView:
 
 
 def _failed(works: list[dict[str, Any]]) -> list[WorkView]:
-    """What failed when it was last tried; works that ended are listed newest first."""
+    """What failed when it was last tried; works that ended are listed newest first. What an operator has ended is no
+    failure; transfers are repeated by their sender, who tells when they fail, and scans fail before a user's eyes."""
     last: dict[tuple[str, str], WorkView] = {}
     for item in works:
-        last.setdefault((item["name"], item["kind"]), _work(item))
-    return [work for work in last.values() if work.failure]
+        if item["kind"] not in _TOLD:
+            last.setdefault((item["name"], item["kind"]), _work(item))
+    return [work for work in last.values() if work.failure and not work.failure.startswith(_FORCE_STOPPED)]

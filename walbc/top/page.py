@@ -12,6 +12,8 @@ from walbd.world.progress import format_amount, format_duration
 
 MAX_LOG_SHARE = 0.8
 MIN_OVERFLOW_SEC = 3600
+# A log with less in use has room for a burst, however fast it comes.
+MIN_LOG_SHARE = 0.3
 MAX_LAG_SEC = 600
 _BAR = 10
 _GAP = "  "
@@ -58,7 +60,7 @@ def _table(titles: str, rows: Sequence[Sequence[str]]) -> list[Line]:
 
 
 def _server_row(server: ServerView) -> list[str]:
-    if server.error:
+    if server.error or not server.kind:
         return [server.name, server.kind or "?", server.address, "?", "?"]
     return [server.name, server.kind, server.address, str(len(server.volumes)), str(len(server.works))]
 
@@ -131,6 +133,13 @@ def _alarms(servers: Sequence[ServerView]) -> Iterator[str]:
         yield from (f"{server.name} {work.volume}: {work.kind} failed: {work.failure}" for work in server.failures)
 
 
+def _overflows_in(volume: VolumeView) -> float | None:
+    """Seconds, when somebody should do something about it."""
+    has_room = volume.log_share is not None and volume.log_share < MIN_LOG_SHARE
+    is_soon = volume.overflow_sec is not None and volume.overflow_sec < MIN_OVERFLOW_SEC
+    return volume.overflow_sec if is_soon and not has_room else None
+
+
 def _volume_alarms(volume: VolumeView) -> Iterator[str]:
     if volume.reason:
         yield volume.reason
@@ -138,8 +147,8 @@ def _volume_alarms(volume: VolumeView) -> Iterator[str]:
         yield f"sending log has failed: {volume.last_failure}"
     if volume.is_overflow:
         yield "the log has overflowed; stop, reset-vol and hash-bkp at the storage bring the volume back"
-    elif volume.overflow_sec is not None and volume.overflow_sec < MIN_OVERFLOW_SEC:
-        yield f"the log overflows in {format_duration(volume.overflow_sec)}"
+    elif (left_sec := _overflows_in(volume)) is not None:
+        yield f"the log overflows in {format_duration(left_sec)}"
     elif volume.log_share is not None and volume.log_share > MAX_LOG_SHARE:
         yield f"{volume.log_share:.0%} of the log is in use"
     for queue in volume.queues:

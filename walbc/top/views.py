@@ -59,7 +59,8 @@ class WorkView:
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """A server as it answered last; `error`: why it did not. `low_disk`: how much room there is, when it is little."""
+    """A server as it answered last; `error`: why it did not. `low_disk`: how much room there is, when it is little. One
+    without a kind and an error has not been heard of yet."""
 
     name: str
     address: str

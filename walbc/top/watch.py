@@ -53,7 +53,7 @@ class Watch:
     def views(self) -> list[ServerView]:
         """What is known now."""
         return [
-            found or ServerView(*_names(connection), error="no answer yet")
+            found or ServerView(*_names(connection))
             for found, connection in zip(self._found, self._connections, strict=True)
         ]
 

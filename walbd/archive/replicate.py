@@ -56,7 +56,7 @@ async def replicate(archive: Archive, name: str, wanted: Replication, asker: Ask
     volume = archive.volumes.get(name)
     volume.check("replicate")
     with (
-        archive.works.begin("replicate", name, Slots.FOREGROUND, volume.is_cancelled) as work,
+        archive.works.begin("replicate", name, Slots.FOREGROUND, volume.is_cancelled, is_begun=False) as work,
         volume.actions.running(REPL_SYNC_AS_CLIENT),
     ):
         begin_sec = archive.world.monotonic()
@@ -69,6 +69,7 @@ async def _converse(archive: Archive, volume: ArchiveVolume, wanted: Replication
     async with await connect(archive.world, wanted.server, COMMAND, archive.me, archive.timing) as connection:
         sender = ReplicationSender(connection)
         way = await sender.ask(ReplicationRequest(volume.name, volume.content.archive_uuid, wanted.is_resync))
+        work.is_begun = True
         await asker.accept()
         archive.log.info(f"replication as client started:{volume.name}:{wanted.server}:{way}")
         await _Client(archive, volume, wanted, work, asker, sender, connection).run(way)

@@ -17,13 +17,17 @@ async def resize(archive: Archive, name: str, size_lb: int) -> None:
     volume = archive.volumes.get(name)
     volume.check("resize")
     check_volume_size_lb(size_lb)
-    with archive.works.begin("resize", name, Slots.UNLIMITED, volume.is_cancelled), volume.actions.running(RESIZE):
+    with (
+        archive.works.begin("resize", name, Slots.UNLIMITED, volume.is_cancelled, is_begun=False) as work,
+        volume.actions.running(RESIZE),
+    ):
         now_lb = await volume.base_size_lb()
         if size_lb < now_lb:
             raise InvalidArgument(
                 f"You tried to shrink the volume: {volume.store.base_path(name)}",
                 f"it has {now_lb} blocks; a smaller volume needs a new backup",
             )
+        work.is_begun = True
         if size_lb > now_lb:
             async with volume.base_lock:
                 await run_to_end(archive.world, volume.store.grow_base, name, size_lb)

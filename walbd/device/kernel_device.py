@@ -9,6 +9,7 @@ import select
 from pathlib import Path
 
 from walbd.device.device import DeviceInfo, LsidSet
+from walbd.device.driver_calls import DriverCalls
 from walbd.device.kernel_ioctl import (
     CONTROL_NODE,
     IOCTL_CONTROL,
@@ -41,14 +42,15 @@ class KernelDevice:
         self._log_node = nodes / f"L{name}"
         self._block = sysfs / f"walb!{name}"
         self._sysfs = self._block / "walb"
+        self._calls = DriverCalls()
 
     async def _command(self, command: DeviceCommand, *, val_u64: int = 0, val_u32: int = 0) -> Answer:
         ctl = pack_ctl(command, val_u64=val_u64, val_u32=val_u32)
-        return await asyncio.to_thread(call, str(self._node), IOCTL_WDEV, ctl)
+        return await self._calls.run(call, str(self._node), IOCTL_WDEV, ctl)
 
     async def info(self) -> DeviceInfo:
         is_overflow = (await self._command(DeviceCommand.IS_LOG_OVERFLOW)).val_int != 0
-        return await asyncio.to_thread(self._read_info, is_overflow)
+        return await self._calls.run(self._read_info, is_overflow)
 
     def _read_info(self, is_overflow: bool) -> DeviceInfo:
         fd = _open(self._log_node, 0)
@@ -119,7 +121,7 @@ class KernelDevice:
         number = os.stat(self._node).st_rdev
         u2k = Half(wmajor=os.major(number), wminor=os.minor(number))
         ctl = pack_ctl(ControlCommand.STOP_DEV, val_int=int(is_forced), u2k=u2k)
-        await asyncio.to_thread(call, CONTROL_NODE, IOCTL_CONTROL, ctl)
+        await self._calls.run(call, CONTROL_NODE, IOCTL_CONTROL, ctl)
 
     def open_log(self) -> int:
         """With O_DIRECT, as the driver writes beside the page cache: read whole blocks into page-aligned memory."""

@@ -8,24 +8,38 @@ once when it is back (W24).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from walbd.model.address import Address
 from walbd.model.error import PeerUnreachable
 from walbd.net.handshake import Identity
 from walbd.net.messages import PeerKind
 from walbd.server.peer_check import CHECK_SEC, fault_of
+from walbd.server.periodic import repeat
 from walbd.server.runtime import Runtime
 
 
 class LostArchives:
-    """The addresses that did not answer. `on_return` is called with one that answers again."""
+    """The addresses that did not answer. Those that `is_needed` has no use for any more are forgotten, `on_return` is
+    called with one that answers again."""
 
-    def __init__(self, runtime: Runtime, me: Identity, on_return: Callable[[Address], object]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        me: Identity,
+        is_needed: Callable[[Address], bool],
+        on_return: Callable[[Address], object],
+    ) -> None:
         self._runtime = runtime
         self._me = me
+        self._is_needed = is_needed
         self._on_return = on_return
         self._lost: set[Address] = set()
+
+    @property
+    def addresses(self) -> Set[Address]:
+        """Those that are lost now."""
+        return self._lost
 
     def check_reachable(self, address: Address) -> None:
         """Raises PeerUnreachable for a lost one."""
@@ -37,14 +51,17 @@ class LostArchives:
         self._lost.add(address)
 
     def forget(self, address: Address) -> None:
-        """Lets it be tried at once, or forgets that it was ever needed."""
+        """Lets it be tried at once."""
         self._lost.discard(address)
 
     async def run(self) -> None:
         """Asks for ever."""
-        while True:
-            await self._runtime.world.sleep(CHECK_SEC)
-            await asyncio.gather(*(self._ask(address) for address in list(self._lost)))
+        await repeat(self._runtime, "checkAvailability", self.check_all, CHECK_SEC)
+
+    async def check_all(self) -> None:
+        """Asks those that are lost now."""
+        self._lost = set(filter(self._is_needed, self._lost))
+        await asyncio.gather(*(self._ask(address) for address in list(self._lost)))
 
     async def _ask(self, address: Address) -> None:
         if not await fault_of(self._runtime, self._me, address, PeerKind.ARCHIVE) and address in self._lost:

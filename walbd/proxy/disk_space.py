@@ -13,6 +13,7 @@ from pathlib import Path
 from walbd.model.error import BadState, StorageFailure
 from walbd.model.limits import MIB_BYTES
 from walbd.model.size import format_size
+from walbd.server.periodic import repeat
 from walbd.server.runtime import Runtime
 
 RESERVE_SHARE, MAX_RESERVE_BYTES = 20, 1 << 30
@@ -91,9 +92,4 @@ class DiskSpace:
 
     async def run(self) -> None:
         """Looks for ever."""
-        while True:
-            try:
-                await self.look()
-            except StorageFailure as error:
-                self._runtime.log.error("disk space", error)
-            await self._runtime.world.sleep(LOOK_SEC)
+        await repeat(self._runtime, "disk space", self.look, LOOK_SEC)

@@ -17,7 +17,7 @@ from walbd.proxy.context import Context, SendKey
 from walbd.proxy.disk_space import DiskSpace
 from walbd.proxy.options import ProxySettings
 from walbd.proxy.receive import serve_wlog_transfer
-from walbd.proxy.sending import run_task
+from walbd.proxy.sending import note_stuck, run_task
 from walbd.proxy.states import STARTED
 from walbd.proxy.status import global_status, volume_status
 from walbd.proxy.volume import ProxyVolume, load_volume
@@ -38,7 +38,12 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
         """What volumes, queue and commands share."""
         settings, runtime = self.settings, self.runtime
         queue = BackgroundQueue(
-            runtime, self._run_task, settings.max_background, settings.min_delay_sec, settings.max_delay_sec
+            runtime,
+            self._run_task,
+            settings.max_background,
+            settings.min_delay_sec,
+            settings.max_delay_sec,
+            lambda key: note_stuck(self.context, key),
         )
         return Context(
             runtime,
@@ -49,9 +54,12 @@ class ProxyDaemon(Daemon[ProxySettings, ProxyVolume]):
             self.volumes,
             self.works,
             queue,
-            LostArchives(runtime, self.identity, self._on_archive_return),
+            LostArchives(runtime, self.identity, self._is_needed, self._on_archive_return),
             DiskSpace(runtime, self.base_dir),
         )
+
+    def _is_needed(self, archive: Address) -> bool:
+        return any(queue.info.address == archive for volume in self.volumes for queue in volume.queues.values())
 
     def _on_archive_return(self, address: Address) -> None:
         def is_meant(key: SendKey) -> bool:

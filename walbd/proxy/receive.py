@@ -60,9 +60,11 @@ async def _receive(
     volume: ProxyVolume, receiver: WlogReceiver, request: WlogRequest, new: NewFile, work: Work
 ) -> WlogEnd:
     """The log as a complete wdiff in the new file, not yet durable."""
-    converter = LogToIndexedWdiff(new.fd, request.uuid, request.pbs, request.salt, request.begin_lsid)
-    end = await receiver.receive_log(converter.feed, Hooks(work.set_done, volume.is_cancelled))
-    await run_to_end(volume.runtime.world, _finish, volume, converter, end)
+    world, folder = volume.runtime.world, volume.received.path
+    log = request.uuid, request.pbs, request.salt, request.begin_lsid
+    with await run_to_end(world, LogToIndexedWdiff, new.fd, *log, folder) as converter:
+        end = await receiver.receive_log(converter.feed, Hooks(work.set_done, volume.is_cancelled))
+        await run_to_end(world, _finish, volume, converter, end)
     return end
 
 

@@ -147,35 +147,37 @@ class ProxyVolume(Volume):
     async def _save_archive(self, name: str, info: ArchiveInfo) -> None:
         run = self.runtime.world.run
         with self.machine.begin(ADD_ARCHIVE_INFO) as change:
-            if name in self.queues:
-                await run(volume_files.save_info, self.folder, name, info)
-                self.context.lost_archives.forget(self.queues[name].info.address)
-                self.queues[name].info = info
+            if old := self.queues.get(name):
+                await run(volume_files.change_info, self.folder, name, old.info, info)
+                old.info = info
             else:
-                await run(self._create if change.begin == CLEAR else self._add, name, info)
                 queue = ArchiveQueue(name, info, volume_files.queue_folder(self.folder, name))
-                await run(queue.folder.load, self.runtime.log)
+                await run(self._create if change.begin == CLEAR else self._add, queue)
                 self.queues[name] = queue
                 self.actions.add(name)
             change.commit()
         self.context.volumes.add(self)
 
-    def _add(self, name: str, info: ArchiveInfo) -> None:
-        volume_files.add_info(self.folder, name, info)
+    def _add(self, queue: ArchiveQueue) -> None:
+        """A later archive, or nothing but the folder of its queue."""
+        volume_files.make_queue(self.folder, queue.name)
+        queue.folder.load(self.runtime.log)
+        volume_files.add_info(self.folder, queue.name, queue.info)
 
-    def _create(self, name: str, info: ArchiveInfo) -> None:
+    def _create(self, queue: ArchiveQueue) -> None:
         """The whole volume with its first archive, or nothing."""
 
         def fill(folder: VolumeFolder) -> None:
             volume_files.fill(folder)
             volume_files.save_state(folder, STOPPED)
-            volume_files.add_info(folder, name, info)
+            volume_files.make_queue(folder, queue.name)
+            volume_files.add_info(folder, queue.name, queue.info)
 
         create_folder(self.folder.files, self.folder.path, fill)
 
     async def delete_archive(self, name: str) -> None:
         """Stopped -> Stopped, or Clear after the last one. A name that is not there is no error, and nothing is
-        removed for it (W2)."""
+        removed for it (W2). Raises StorageFailure, the archive being gone, when its queue cannot be removed."""
         self.check("archive-info delete")
         check_archive_name(name)
         if name not in self.queues:
@@ -186,12 +188,14 @@ class ProxyVolume(Volume):
                 await self._remove()
             else:
                 await self.runtime.world.run(volume_files.delete_info, self.folder, name)
-            self.context.lost_archives.forget(self.queues.pop(name).info.address)
+            del self.queues[name]
             self.actions.remove(name)
             change.commit(CLEAR if is_last else STOPPED)
+        self.context.works.forget(self.name)
         if is_last:
             self.context.volumes.remove(self.name)
-        self.context.works.forget(self.name)
+        else:
+            await self.runtime.world.run(volume_files.remove_queue, self.folder, name)
 
     async def clear(self) -> None:
         """Stopped -> Clear: everything goes, unsent wdiffs included."""

@@ -7,10 +7,11 @@ that the operator has stopped stays stopped over a restart (W33); the reference 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
 from walbd.model.archive_info import ArchiveInfo
-from walbd.model.error import Corrupted, InvalidArgument, WalbError
+from walbd.model.error import Corrupted, InvalidArgument, StorageFailure, WalbError
 from walbd.model.limits import check_archive_name
 from walbd.proxy.diff_folder import DiffFolder, make_folder
 from walbd.proxy.states import STARTED, STOPPED
@@ -86,27 +87,51 @@ def load_info(folder: VolumeFolder, name: str) -> ArchiveInfo:
     return folder.load_record(name + INFO_SUFFIX, ArchiveInfo)
 
 
-def add_info(folder: VolumeFolder, name: str, info: ArchiveInfo) -> None:
-    """Adds an archive. A queue that is there already, without an owner, is adopted: only a crash or an accident leaves
-    one, and what the archive does not want of it, it refuses."""
+def make_queue(folder: VolumeFolder, name: str) -> None:
+    """The folder of a new archive's queue. One that is there already, without an owner, is adopted: only a crash or an
+    accident leaves one, and what the archive does not want of it, it refuses."""
     sendto = folder.path / SENDTO
     make_folder(sendto / name)
     folder.files.sync_folder(sendto)
     folder.files.sync_folder(folder.path)
-    save_info(folder, name, info)
 
 
-def save_info(folder: VolumeFolder, name: str, info: ArchiveInfo) -> None:
-    """Changes how an archive is reached."""
-    folder.save_record(name + INFO_SUFFIX, info)
+def add_info(folder: VolumeFolder, name: str, info: ArchiveInfo) -> None:
+    """Adds an archive, whose queue is there, or nothing."""
+    try:
+        folder.save_record(name + INFO_SUFFIX, info)
+    except StorageFailure:
+        # The file may be there, without that being durable.
+        with contextlib.suppress(StorageFailure):
+            folder.remove(name + INFO_SUFFIX)
+        raise
+
+
+def change_info(folder: VolumeFolder, name: str, old: ArchiveInfo, new: ArchiveInfo) -> None:
+    """Changes how an archive is reached, or nothing."""
+    try:
+        folder.save_record(name + INFO_SUFFIX, new)
+    except StorageFailure:
+        with contextlib.suppress(StorageFailure):
+            folder.save_record(name + INFO_SUFFIX, old)
+        raise
 
 
 def delete_info(folder: VolumeFolder, name: str) -> None:
-    """Forgets an archive and its queue."""
+    """Forgets an archive."""
     folder.remove(name + INFO_SUFFIX)
-    sendto = folder.path / SENDTO
-    shutil.rmtree(sendto / name, ignore_errors=True)
-    folder.files.sync_folder(sendto)
+
+
+def remove_queue(folder: VolumeFolder, name: str) -> None:
+    """Removes the queue of an archive that is forgotten. Raises StorageFailure."""
+    queue = folder.path / SENDTO / name
+    try:
+        shutil.rmtree(queue)
+    except OSError as error:
+        raise StorageFailure(
+            f"{name} is deleted, but not its queue {queue}: {error.strerror}", f"remove {queue} by hand"
+        ) from error
+    folder.files.sync_folder(queue.parent)
 
 
 def received_folder(folder: VolumeFolder) -> DiffFolder:

@@ -1,7 +1,8 @@
 """The background queue of storage and proxy (servers.md section 2.11): one task per key, with a due time.
 
 Unlike the reference's it starts the next task the moment a worker is free (W14), and retries of one key do not hold up
-the others: due tasks run in the order in which they became due.
+the others: due tasks run in the order in which they became due. Nor does a task that waits for a disk or a peer which
+hangs: it cannot always be ended (a thread that reads cannot), but after a while it does not count as a worker.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Generic, TypeVar
 
 from walbd.model.error import WalbError
 from walbd.server.log import defect_text
+from walbd.server.periodic import repeat
 from walbd.server.runtime import Runtime
 
 K = TypeVar("K", bound=Hashable)
@@ -33,6 +35,9 @@ class Retry:
 LEAST_REPEATED_DELAY_SEC = 1.0
 """A delay of 0 holds for the first retry only: what fails again and again must not fill the log and the processor."""
 
+STUCK_SEC = 10.0
+"""A task that has not moved for so long leaves its place to another."""
+
 Outcome = Again | Retry | None
 """None: nothing is left to do for the key."""
 
@@ -44,10 +49,18 @@ class _Entry:
     is_retry: bool = False
 
 
+@dataclass(slots=True)
+class _Run:
+    task: asyncio.Task[None]
+    moved_sec: float
+    is_told: bool = False
+
+
 class BackgroundQueue(Generic[K]):
     """Runs `work(key)` on up to `workers` tasks at once, never twice at once for one key.
 
-    An exception of the work is logged and counts as Retry.
+    An exception of the work is logged and counts as Retry. Work that takes long tells with `moved` that it gets on;
+    `on_stuck` is called with the key of one that has not for STUCK_SEC.
     """
 
     def __init__(
@@ -57,14 +70,16 @@ class BackgroundQueue(Generic[K]):
         workers: int,
         min_delay_sec: float,
         max_delay_sec: float,
+        on_stuck: Callable[[K], object] = lambda _: None,
     ) -> None:
         self._runtime = runtime
         self._work = work
         self._workers = workers
         self._min_delay_sec = min_delay_sec
         self._max_delay_sec = max_delay_sec
+        self._on_stuck = on_stuck
         self._waiting: dict[K, _Entry] = {}
-        self._running: dict[K, asyncio.Task[None]] = {}
+        self._running: dict[K, _Run] = {}
         self._dropped: set[K] = set()
         self._delays: dict[K, float] = {}
         self._count = 0
@@ -73,7 +88,7 @@ class BackgroundQueue(Generic[K]):
 
     def start(self) -> None:
         """Begins to run tasks; those pushed before are kept."""
-        self._dispatcher = asyncio.create_task(self._dispatch())
+        self._dispatcher = asyncio.create_task(repeat(self._runtime, "background tasks", self._dispatch, 0))
 
     def push(self, key: K, delay_sec: float = 0.0) -> None:
         """Queues the key. One that is queued already keeps the earlier due time, and its own when it waits for a
@@ -110,6 +125,14 @@ class BackgroundQueue(Generic[K]):
         entries = sorted(self._waiting.items(), key=lambda item: (item[1].due_sec, item[1].number))
         return [(key, round((entry.due_sec - now) * 1000)) for key, entry in entries]
 
+    def moved(self, key: K) -> None:
+        """The running task of the key has made progress."""
+        if run := self._running.get(key):
+            run.moved_sec = self._now()
+            if run.is_told:
+                run.is_told = False
+                self._wake.set()
+
     def is_running(self, key: K) -> bool:
         return key in self._running
 
@@ -125,40 +148,51 @@ class BackgroundQueue(Generic[K]):
             self._dispatcher = None
         self._waiting.clear()
         self._dropped.update(self._running)
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await asyncio.gather(*(run.task for run in self._running.values()), return_exceptions=True)
 
     async def _dispatch(self) -> None:
-        while True:
-            self._wake.clear()
-            next_due_sec = self._start_due()
-            timer: asyncio.Task[None] | None = None
-            if next_due_sec is not None:
-                timer = asyncio.create_task(self._runtime.world.sleep(next_due_sec - self._now()))
-                timer.add_done_callback(self._on_timer)
-            try:
-                await self._wake.wait()
-            finally:
-                if timer:
-                    timer.cancel()
+        """Starts what is due and waits until more may be."""
+        self._wake.clear()
+        self._tell_of_stuck()
+        times_sec = [*self._start_due(), *self._stuck_times()]
+        timer: asyncio.Task[None] | None = None
+        if times_sec:
+            timer = asyncio.create_task(self._runtime.world.sleep(min(times_sec) - self._now()))
+            timer.add_done_callback(self._on_timer)
+        try:
+            await self._wake.wait()
+        finally:
+            if timer:
+                timer.cancel()
 
     def _on_timer(self, timer: asyncio.Task[None]) -> None:
         if not timer.cancelled():
             self._wake.set()
 
-    def _start_due(self) -> float | None:
-        """Starts what is due; returns when the next one can be, None when only a push or an end can change that."""
+    def _tell_of_stuck(self) -> None:
+        for key, run in self._running.items():
+            if not run.is_told and run.moved_sec + STUCK_SEC <= self._now():
+                run.is_told = True
+                self._on_stuck(key)
+
+    def _stuck_times(self) -> list[float]:
+        """When running tasks will be found not to move, unless they do."""
+        return [run.moved_sec + STUCK_SEC for run in self._running.values() if not run.is_told]
+
+    def _start_due(self) -> list[float]:
+        """Starts what is due; returns when the next one is, nothing when it has to wait for a worker."""
         ready = sorted(
             (entry.due_sec, entry.number, key) for key, entry in self._waiting.items() if key not in self._running
         )
         now = self._now()
         for due_sec, _, key in ready:
-            if len(self._running) >= self._workers:
-                return None
+            if len(self._stuck_times()) >= self._workers:
+                return []
             if due_sec > now:
-                return due_sec
+                return [due_sec]
             del self._waiting[key]
-            self._running[key] = asyncio.create_task(self._run(key))
-        return None
+            self._running[key] = _Run(asyncio.create_task(self._run(key)), now)
+        return []
 
     async def _run(self, key: K) -> None:
         outcome: Outcome = Retry()

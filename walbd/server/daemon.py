@@ -26,6 +26,7 @@ from walbd.server.commands import Command, Commands, GetHandler
 from walbd.server.common_options import CommonSettings
 from walbd.server.exec_program import HostPrograms
 from walbd.server.log import defect_text
+from walbd.server.periodic import repeat
 from walbd.server.runtime import Runtime
 from walbd.server.shutdown import FORCE
 from walbd.server.tasks import WorkTable
@@ -211,9 +212,10 @@ class Daemon(ABC, Generic[S, V]):
         return f"port {self.port}, {len(self.volumes)} volumes" + (f", {failed} failed" if failed else "")
 
     async def _report_suppressed(self) -> None:
-        while True:
-            await self.runtime.world.sleep(SUPPRESSED_PERIOD_SEC)
+        async def report() -> None:
             self.runtime.log.write_suppressed()
+
+        await repeat(self.runtime, "log", report, SUPPRESSED_PERIOD_SEC)
 
     def _on_connection_error(self, connection: Connection, error: BaseException) -> None:
         log = self.runtime.log.of_connection(self.settings.node_id, connection.peer_id or connection.peer)

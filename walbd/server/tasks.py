@@ -29,7 +29,8 @@ class Slots(Enum):
 class Work:
     """One piece of running or ended work; use it with `with`, which records how it ended.
 
-    `done` and `total` count `unit`s (total 0 = unknown). They may be set from threads.
+    `done` and `total` count `unit`s (total 0 = unknown). They may be set from threads. A failure while it is not
+    `is_begun` was a refusal: whoever asked was told, and it is not remembered.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Work:
     phase: str = ""
     end_sec: int = 0
     result: str = RUNNING
+    is_begun: bool = True
 
     def check_cancelled(self) -> None:
         """Raises Cancelled when a forced stop or shutdown asks the work to end."""
@@ -88,16 +90,24 @@ class WorkTable:
         self._last: dict[tuple[str, str], Work] = {}
 
     def begin(
-        self, kind: str, volume: str, slots: Slots, is_cancelled: Callable[[], bool] | None = None, total: int = 0
+        self,
+        kind: str,
+        volume: str,
+        slots: Slots,
+        is_cancelled: Callable[[], bool] | None = None,
+        total: int = 0,
+        *,
+        is_begun: bool = True,
     ) -> Work:
-        """Registers work of `volume`. Raises BadState when the limit is reached or the server is shutting down."""
+        """Registers work of `volume`. Raises BadState when the limit is reached or the server is shutting down. False
+        for is_begun: it may still be refused."""
         self._runtime.shutdown.check_none()
         limit = self._limits.get(slots)
         if limit is not None and sum(work.slots is slots for work in self._running) >= limit:
             name = "foreground" if slots is Slots.FOREGROUND else slots.value
             raise BadState(f"exceeds max {name} tasks:{limit}", "wait until one has ended")
         forced = is_cancelled or (lambda: self._runtime.shutdown.is_forced)
-        work = Work(kind, volume, slots, self._runtime.world.now(), forced, self._end, total=total)
+        work = Work(kind, volume, slots, self._runtime.world.now(), forced, self._end, total=total, is_begun=is_begun)
         self._running.append(work)
         return work
 
@@ -122,6 +132,7 @@ class WorkTable:
         if work in self._running:
             work.end_sec = self._runtime.world.now()
             self._running.remove(work)
-            self._ended.append(work)
-            self._last[work.volume, work.kind] = work
+            if work.is_begun or work.result == SUCCEEDED:
+                self._ended.append(work)
+                self._last[work.volume, work.kind] = work
             self._runtime.changes.notify()

@@ -107,7 +107,8 @@ def create_folder(files: Files, path: Path, fill: Callable[[VolumeFolder], None]
         files.sync_folder(temporary)
         files.rename(temporary, path)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        # It may have its name already, without that being durable.
+        shutil.rmtree(temporary if temporary.exists() else path, ignore_errors=True)
         raise
 
 

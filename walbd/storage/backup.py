@@ -46,7 +46,7 @@ async def back_up(volume: StorageVolume, kind: Kind, request: ControlRequest, bu
     volume.check(kind.word)
     try:
         with (
-            context.works.begin(kind.word, volume.name, Slots.FOREGROUND, volume.is_cancelled) as work,
+            context.works.begin(kind.word, volume.name, Slots.FOREGROUND, volume.is_cancelled, is_begun=False) as work,
             volume.machine.begin(kind.during) as change,
         ):
             what = f"{volume.name}:{kind.word}"
@@ -79,6 +79,7 @@ async def _converse(volume: StorageVolume, kind: Kind, request: ControlRequest, 
         sender = kind.sender(connection, backup)
         sender.resumable_uuid = await _resumable_uuid(volume)
         gid_begin = await _ask(sender, connection)
+        work.is_begun = True
         await request.accept()
         await _run(volume, sender, backup, gid_begin, work, request)
         return connection.peer_id

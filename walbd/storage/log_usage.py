@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from operator import itemgetter
 
-# Checkpoints make the usage a saw-tooth with a period of about ten seconds.
 WINDOW_SEC = 60.0
 STEP_SEC = 1.0
+# Checkpoints make the usage a saw-tooth with a period of about ten seconds: what counts is how its low points rise.
+TOOTH_SEC = 10.0
 
 
 class LogUsage:
@@ -25,10 +27,14 @@ class LogUsage:
 
     def seconds_left(self, now_sec: float, usage_pb: int, capacity_pb: int) -> float | None:
         """Seconds until the log overflows if the usage goes on as it did in the last minute; None while it does not
-        grow, or is not known long enough."""
-        begin_sec, begin_pb = next(
-            (sample for sample in self._samples if sample[0] >= now_sec - WINDOW_SEC), (now_sec, usage_pb)
-        )
-        if now_sec - begin_sec < STEP_SEC or usage_pb <= begin_pb:
+        grow, or is not known long enough. A burst that is shipped or written back soon is no growth."""
+        samples = [sample for sample in self._samples if sample[0] >= now_sec - WINDOW_SEC]
+        samples.append((now_sec, usage_pb))
+        begin_sec = samples[0][0]
+        if now_sec - begin_sec < 2 * TOOTH_SEC:
             return None
-        return max(0.0, (capacity_pb - usage_pb) * (now_sec - begin_sec) / (usage_pb - begin_pb))
+        first_sec, first_pb = min((each for each in samples if each[0] <= begin_sec + TOOTH_SEC), key=itemgetter(1))
+        last_sec, last_pb = min((each for each in samples if each[0] >= now_sec - TOOTH_SEC), key=itemgetter(1))
+        if last_pb <= first_pb:
+            return None
+        return max(0.0, (capacity_pb - usage_pb) * (last_sec - first_sec) / (last_pb - first_pb))

@@ -19,7 +19,7 @@ from walbd.storage.figures import StorageFigures
 from walbd.storage.options import StorageSettings
 from walbd.storage.proxies import ProxyList
 from walbd.storage.scan_rate import ScanLimit
-from walbd.storage.sending import run_task
+from walbd.storage.sending import note_stuck, run_task
 from walbd.storage.states import STANDBY, TARGET
 from walbd.storage.status import global_status, volume_status
 from walbd.storage.ts_delta import TsDeltas
@@ -38,7 +38,12 @@ class StorageDaemon(Daemon[StorageSettings, StorageVolume]):
         """What volumes, queue and commands share."""
         settings, runtime = self.settings, self.runtime
         queue = BackgroundQueue(
-            runtime, self._run_task, settings.max_background, settings.min_delay_sec, settings.max_delay_sec
+            runtime,
+            self._run_task,
+            settings.max_background,
+            settings.min_delay_sec,
+            settings.max_delay_sec,
+            lambda name: note_stuck(self.context, name),
         )
         return Context(
             runtime,

@@ -15,6 +15,7 @@ from walbd.model.error import WalbError
 from walbd.net.handshake import Identity
 from walbd.net.messages import PeerKind
 from walbd.server.peer_check import CHECK_SEC, fault_of
+from walbd.server.periodic import repeat
 from walbd.server.runtime import Runtime
 
 
@@ -25,6 +26,7 @@ class Proxy:
     address: Address
     is_available: bool = True
     next_check_sec: float = 0.0
+    failures: int = 0
 
 
 class ProxyList:
@@ -48,6 +50,7 @@ class ProxyList:
         """A transfer could not reach it: the next ones try others until a check succeeds."""
         self._runtime.log.warning("checkAvailability", proxy.address, reason)
         proxy.is_available = False
+        proxy.failures += 1
 
     def seconds_to_check(self, proxy: Proxy) -> int:
         """For `status`."""
@@ -59,15 +62,17 @@ class ProxyList:
 
     async def run(self) -> None:
         """Checks for ever."""
-        while True:
-            await self._runtime.world.sleep(CHECK_SEC)
-            await self.check_all()
+        await self._runtime.world.sleep(CHECK_SEC)
+        await repeat(self._runtime, "checkAvailability", self.check_all, CHECK_SEC)
 
     async def _check(self, proxy: Proxy) -> None:
+        failures = proxy.failures
         fault = await fault_of(self._runtime, self._me, proxy.address, PeerKind.PROXY)
+        proxy.next_check_sec = self._runtime.world.monotonic() + CHECK_SEC
+        if failures != proxy.failures:
+            return  # a transfer knows better, and later
         if fault:
             self._runtime.log.warning("checkAvailability", proxy.address, fault)
         was_available, proxy.is_available = proxy.is_available, not fault
-        proxy.next_check_sec = self._runtime.world.monotonic() + CHECK_SEC
         if proxy.is_available and not was_available:
             self._on_return()

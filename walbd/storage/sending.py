@@ -32,7 +32,7 @@ from walbd.net.client import connect
 from walbd.net.connection import Connection
 from walbd.net.stream import Hooks
 from walbd.net.wlog_transfer import COMMAND, WlogEnd, WlogRequest, WlogSender
-from walbd.server.background import Again, Outcome
+from walbd.server.background import STUCK_SEC, Again, Outcome
 from walbd.server.interrupt import unless_cancelled
 from walbd.server.stop_state import StopState
 from walbd.storage.context import Context
@@ -67,6 +67,17 @@ async def run_task(context: Context, name: str) -> Outcome:
     if volume.machine.state in MONITORED:
         volume.trouble = None
     return outcome
+
+
+def note_stuck(context: Context, name: str) -> None:
+    """A task of the volume does not move. It goes on waiting, other volumes do not."""
+    volume = context.volumes.find(name)
+    if volume is not None:
+        volume.trouble = StorageFailure(
+            f"sending log has not moved for {STUCK_SEC:g} s:{name}",
+            "do its log device, the proxy and the proxy's disk answer? other volumes go on",
+        )
+        context.runtime.log.warning(volume.trouble)
 
 
 async def _run(volume: StorageVolume) -> Outcome:
@@ -241,8 +252,9 @@ async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource
     def end() -> WlogEnd:
         return WlogEnd(source.end_lsid, transfer.diff(source.end_lsid))
 
+    hooks = Hooks(lambda _: volume.context.queue.moved(volume.name), volume.is_send_cancelled)
     try:
-        await sender.send_log(read, end, Hooks(cancelled=volume.is_send_cancelled))
+        await sender.send_log(read, end, hooks)
     except Corrupted as error:
         if not is_log_damaged:
             raise _damaged_answer(error) from error

@@ -8,6 +8,7 @@ from walbd.model.error import WalbError
 from walbd.model.timetext import parse_pretty, pretty
 from walbd.net.control import call
 from walbd.net.messages import PeerKind
+from walbd.server.periodic import repeat
 from walbd.storage.context import Context
 from walbd.storage.states import TARGET
 
@@ -55,12 +56,8 @@ class TsDeltas:
         """Asks for ever."""
         context = self._context
         await context.runtime.world.sleep(FIRST_SEC)
-        while True:
-            try:
-                await self.gather()
-            except WalbError as error:
-                context.runtime.log.warning("ts-delta", context.settings.archive, error)
-            await context.runtime.world.sleep(context.settings.ts_delta_interval_sec)
+        what = f"ts-delta:{context.settings.archive}"
+        await repeat(context.runtime, what, self.gather, context.settings.ts_delta_interval_sec)
 
     async def gather(self) -> None:
         """One round; asks for all volumes at once. Raises as `call`."""

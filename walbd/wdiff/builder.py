@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +34,14 @@ class LogOptions:
     threads: int = min(MAX_THREADS, os.cpu_count() or 1)
     folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     strict: bool = True
+
+
+def unnamed_file(folder: Path) -> FileIO:
+    """A file that is gone when it is closed. Raises StorageFailure."""
+    try:
+        return tempfile.TemporaryFile(dir=folder, buffering=0)
+    except OSError as error:
+        raise StorageFailure(f"cannot create a temporary file in {folder}: {error.strerror}") from error
 
 
 class WdiffBuilding:
@@ -68,11 +77,7 @@ class WdiffBuilding:
         self.handle = ffi.gc(handle, lib.walb_wdiff_builder_free)
 
     def _temporary(self) -> int:
-        folder = self._options.folder
-        try:
-            return self._files.enter_context(tempfile.TemporaryFile(dir=folder, buffering=0)).fileno()
-        except OSError as error:
-            raise StorageFailure(f"cannot create a temporary file in {folder}: {error.strerror}") from error
+        return self._files.enter_context(unnamed_file(self._options.folder)).fileno()
 
     def error(self, failure: Any) -> WalbError:
         """The error of a failure that belongs to no input."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import FileIO
+from pathlib import Path
+from typing import Self
 
 from walbd._core import ffi, lib
 from walbd.model.limits import MAX_IO_LB
-from walbd.wdiff.builder import LogOptions
+from walbd.wdiff.builder import MAX_RUN_RECORDS, LogOptions, unnamed_file
 from walbd.wdiff.from_log import LogConverted, convert_log
 from walbd.wdiff.native import Bytes, error_of, new_failure
 from walbd.wdiff.sorted_output import file_header, write_bytes
@@ -37,16 +39,22 @@ class Converted:
 
 class LogToIndexedWdiff:
     """Writes an indexed wdiff while log bytes come in: images at once (snappy, at most 1 MiB each, all-zero ones as
-    records without data), the index at the end. Memory is that of the index.
+    records without data), the index at the end. Memory is that of MAX_RUN_RECORDS records, whatever the log is made of:
+    what is visible of more of them waits in a temporary file.
 
-    The file is complete only after `finish`; on any error throw it away. Blocks: call it through World.run."""
+    The file is complete only after `finish`; on any error throw it away. Use it as a context manager. Blocks: call it
+    through World.run."""
 
-    def __init__(self, fd: int, uuid: bytes, pbs: int, salt: int, begin_lsid: int) -> None:
-        """fd is an empty file; uuid (16 bytes), physical block size and salt are the log's."""
+    def __init__(self, fd: int, uuid: bytes, pbs: int, salt: int, begin_lsid: int, folder: Path) -> None:
+        """fd is an empty file; uuid (16 bytes), physical block size and salt are the log's. folder: of the temporary
+        file, which has no name. Raises StorageFailure."""
         self._failure = new_failure()
         header = file_header(lib.WALB_WDIFF_INDEXED, uuid)
         write_bytes(fd, header)
-        builder = lib.walb_wdiff_builder_new(fd, len(header), False, -1, 0, MAX_IO_LB, True, self._failure)
+        self._runs = unnamed_file(folder)
+        builder = lib.walb_wdiff_builder_new(
+            fd, len(header), False, self._runs.fileno(), MAX_RUN_RECORDS, MAX_IO_LB, True, self._failure
+        )
         if not builder:
             raise error_of(self._failure, "log")
         self._builder = ffi.gc(builder, lib.walb_wdiff_builder_free)
@@ -69,3 +77,9 @@ class LogToIndexedWdiff:
             raise error_of(self._failure, "log")
         n_ios = int(lib.walb_wdiff_builder_n_ios(self._builder))
         return Converted(int(end_lsid[0]), int(size[0]), n_ios, int(n_records[0]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runs.close()

@@ -18,7 +18,9 @@ from walbd.world.network import Network
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WORKER_THREADS = 8
+MAX_THREADS = 256
+"""A thread is made only when all there are work: callers bound how much they do at once, and a disk that hangs under
+some volumes must leave threads for the others."""
 
 
 class World:
@@ -27,7 +29,7 @@ class World:
     def __init__(self, files: Files | None = None, network: Network | None = None) -> None:
         self.files = files or Files()
         self.network = network or Network()
-        self._threads = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="walb")
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="walb")
 
     def now(self) -> int:
         """Wall clock: seconds since the epoch, UTC."""

@@ -88,15 +88,17 @@ class LvmStore(ABC):
         return self._catalogue.open(self._base(volume).name)
 
     def grow_base(self, volume: str, size_lb: int) -> None:
-        base = self._base(volume)
-        now_lb = size_lb_of(base, self._group)
-        if size_lb < now_lb:
-            raise InvalidArgument(f"You tried to shrink the volume: {volume}: {now_lb} to {size_lb} blocks")
-        if size_lb == now_lb:
-            return
-        self._check_can_grow(volume)
-        name, whole_bytes = base.name, max(self._group.rounded_bytes(size_lb * LB_BYTES), base.size_bytes)
+        name = self._base(volume).name
         with self._catalogue.changing(name):
+            # Looked at only here: whoever comes second must not zero what was written since.
+            base = self._base(volume)
+            now_lb = size_lb_of(base, self._group)
+            if size_lb < now_lb:
+                raise InvalidArgument(f"You tried to shrink the volume: {volume}: {now_lb} to {size_lb} blocks")
+            if size_lb == now_lb:
+                return
+            self._check_can_grow(volume)
+            whole_bytes = max(self._group.rounded_bytes(size_lb * LB_BYTES), base.size_bytes)
             # Interrupted, it keeps its size, and the next attempt writes the zeros again.
             self._change_tags(base, [GROWING, size_tag(now_lb)])
             if whole_bytes > base.size_bytes:
