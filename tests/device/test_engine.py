@@ -214,6 +214,58 @@ async def test_a_freeze_that_is_melted_before_writes_have_ended_is_not_reported_
     assert not rig.checkpointer.is_frozen
 
 
+@pytest.mark.parametrize("lost", ["first", "second"])
+async def test_a_freeze_whose_client_is_lost_melts_nothing_that_another_waits_for(rig: Rig, lost: str) -> None:
+    gate = rig.gate("write data")
+    rig.start_write(0, b"a" * 512)
+    freezes = {name: asyncio.ensure_future(rig.checkpointer.freeze(0)) for name in ("first", "second")}
+    await asyncio.sleep(0)  # both wait for the write
+    freezes.pop(lost).cancel()
+    await asyncio.sleep(0)
+    held = rig.start_write(512, b"b" * 512)
+    gate.set()
+    for other in freezes.values():
+        await asyncio.wait_for(other, BOUND_SEC)
+    assert rig.checkpointer.is_frozen and not held.done()
+    rig.checkpointer.melt()
+    assert await held == 0
+
+
+async def test_a_frozen_device_stays_frozen_when_another_freeze_fails(rig: Rig) -> None:
+    await rig.checkpointer.freeze(0)
+    rig.engine.fail(StorageFailure("injected: write-back"))
+    with pytest.raises(BadState, match="read-only"):
+        await rig.checkpointer.freeze(0)
+    assert rig.checkpointer.is_frozen
+
+
+async def test_a_freeze_that_fails_alone_leaves_no_frozen_device(rig: Rig) -> None:
+    gate = rig.gate("write data")
+    rig.start_write(0, b"a" * 512)
+    freezes = [asyncio.ensure_future(rig.checkpointer.freeze(0)) for _ in range(2)]
+    await asyncio.sleep(0)
+    for freeze in freezes:
+        freeze.cancel()
+    await asyncio.gather(*freezes, return_exceptions=True)
+    gate.set()
+    assert not rig.checkpointer.is_frozen
+    assert await asyncio.wait_for(rig.start_write(512, b"b" * 512), BOUND_SEC) == 0
+
+
+async def test_a_freeze_that_was_melted_does_not_melt_the_next_when_it_is_lost(rig: Rig) -> None:
+    gate = rig.gate("write data")
+    rig.start_write(0, b"a" * 512)
+    first = asyncio.ensure_future(rig.checkpointer.freeze(0))
+    await asyncio.sleep(0)
+    rig.checkpointer.melt()
+    second = asyncio.ensure_future(rig.checkpointer.freeze(0))
+    await asyncio.sleep(0)
+    first.cancel()
+    gate.set()
+    await asyncio.wait_for(second, BOUND_SEC)
+    assert first.cancelled() and rig.checkpointer.is_frozen
+
+
 async def test_a_frozen_device_melts_by_itself(rig: Rig) -> None:
     await rig.checkpointer.freeze(1)
     assert await asyncio.wait_for(rig.start_write(0, b"b" * 512), BOUND_SEC) == 0
