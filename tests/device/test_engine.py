@@ -77,6 +77,17 @@ async def test_overlapping_writes_end_in_the_order_of_the_log(rig: Rig) -> None:
     assert rig.pair.ddev.read_bytes()[:2048] == expected
 
 
+async def test_no_more_log_is_ever_without_a_sync_than_a_start_looks_after(rig: Rig) -> None:
+    rig.engine._max_unsynced_pb = 20
+    gate = rig.gate("sync log beside")
+    writes = [rig.start_write(512 * number, b"a" * 512) for number in range(60)]
+    await rig.until(lambda: rig.engine._needs_sync)
+    assert not rig.engine._log_busy and rig.engine.positions.latest <= 20
+    assert not writes[-1].done()
+    gate.set()
+    assert set(await asyncio.gather(*writes)) == {0}
+
+
 async def test_permanent_and_written_follow_without_further_writes(rig: Rig) -> None:
     await rig.start_write(0, b"x" * 512)
     await rig.until(lambda: rig.engine.positions.written == rig.engine.positions.latest == 2)

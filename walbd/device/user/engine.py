@@ -26,6 +26,7 @@ from walbd.device.user.worker import Worker
 from walbd.device.user.writes import MAX_RECORD_LB, MAX_REQUESTS_TOGETHER, Done, Writes
 from walbd.model.error import BadState, StorageFailure
 from walbd.model.limits import LB_BYTES
+from walbd.wlog.recovery import MAX_UNSYNCED_BYTES
 from walbd.wlog.super_sector import SuperSector
 from walbd.world.world import World
 
@@ -92,7 +93,7 @@ class Engine:
         self._held = 0
         self._draining = 0
         self._log_busy = self._data_busy = self._sync_busy = self._search_busy = False
-        self._needs_room = self._needs_search = False
+        self._needs_room = self._needs_search = self._needs_sync = False
         self._unsynced_bytes = 0
         self._memory_bytes = 0
         self._sync_timer: asyncio.TimerHandle | None = None
@@ -104,6 +105,7 @@ class Engine:
         self.files.use(sector)
         self._ahead = LookAhead(sector)
         self._ring_size_pb = sector.ring_size_pb
+        self._max_unsynced_pb = MAX_UNSYNCED_BYTES // sector.pbs
         # A record, the padding before it and the header must fit a ring that is still half full.
         lb_per_pb = sector.pbs // LB_BYTES
         self.max_record_lb = max(min(MAX_RECORD_LB, sector.ring_size_pb // 8 * lb_per_pb), lb_per_pb)
@@ -150,7 +152,8 @@ class Engine:
     def _pump_log(self) -> None:
         if self._log_busy or self.failure:
             return
-        writes = [] if self._held or self._needs_room or self._needs_search else self._take_incoming()
+        is_waiting = self._held or self._needs_room or self._needs_search or self._needs_sync
+        writes = [] if is_waiting else self._take_incoming()
         self._settle_flushes()
         must_sync = any([each.is_fua for each in writes]) or bool(self._flushes and not self._held)
         if not writes and not must_sync:
@@ -171,11 +174,12 @@ class Engine:
         self._log_thread.submit(job, lambda result: self._log_done(writes, native, limit, must_sync, result))
 
     def _limit_lsid(self) -> int:
-        """Log must end here: what redo needs is never overwritten, with ERROR nothing that was not shipped, and nothing
-        is written up to a block that redo could take for the log's continuation."""
+        """Log must end here: what redo needs is never overwritten, with ERROR nothing that was not shipped, nothing is
+        written up to a block that redo could take for the log's continuation, and no more than a start looks after is
+        ever without a sync."""
         positions = self.positions
         kept = positions.oldest if self._on_full is OnFull.ERROR and not self.is_overflow else positions.prev_written
-        return min(kept + self._ring_size_pb, self._ahead.limit_lsid)
+        return min(kept + self._ring_size_pb, self._ahead.limit_lsid, positions.permanent + self._max_unsynced_pb)
 
     def _take_incoming(self) -> list[Writes]:
         incoming, size_bytes, count = self._incoming, 0, 0
@@ -238,6 +242,9 @@ class Engine:
         """The first of _incoming does not fit below limit_lsid."""
         if limit_lsid == self._ahead.limit_lsid:
             self._needs_search = True
+            return
+        if limit_lsid == self.positions.permanent + self._max_unsynced_pb:
+            self._needs_sync = True
             return
         if limit_lsid == self.positions.prev_written + self._ring_size_pb:
             self._needs_room = True
@@ -319,6 +326,7 @@ class Engine:
         if lsid > positions.permanent:
             positions.permanent = lsid
             self._unsynced_bytes = 0
+            self._needs_sync = False
             self.notices.wake()
         self._settle_flushes()
         # After the replies of those who wait.
@@ -328,7 +336,8 @@ class Engine:
         """Sees to it that what is in the log becomes permanent without further I/O."""
         if self._sync_busy or self.failure or self.positions.permanent == self.positions.completed:
             return
-        is_urgent = self._draining or self._needs_room or self.is_full or self._unsynced_bytes >= LOG_SYNC_BYTES
+        must_go_on = self._draining or self._needs_room or self._needs_sync or self.is_full
+        is_urgent = must_go_on or self._unsynced_bytes >= LOG_SYNC_BYTES
         if is_urgent:
             self._start_sync()
         elif self._sync_timer is None:
@@ -353,6 +362,7 @@ class Engine:
             self._sync_busy = False
         if not self.failure:
             self._permanent_to(target_lsid)
+            self._pump_log()
             self._schedule_sync()
         self._progress.wake()
 
