@@ -11,13 +11,28 @@ enum {
     /* One round of building and writing; a write of the usual sizes needs at most two packs and four pieces. */
     ROUND_PACKS = 64,
     ROUND_PIECES = 2048,
+    CACHE_BLOCK_BYTES = 4096,
 };
 
+static const uint8_t ZEROS[CACHE_BLOCK_BYTES];
+
+/* Appends zeros up to the end of the cache's block, if they are allowed to take all of it. */
+static void fill_block(const walb_log_ring *ring, walb_log_piece *pieces, walb_log_built *built,
+                       uint64_t zero_limit_lsid)
+{
+    const walb_log_piece *last = &pieces[built->n_pieces - 1];
+    const uint64_t end = last->position_bytes + last->len_bytes, zero_bytes = -end % CACHE_BLOCK_BYTES;
+
+    if (zero_bytes && end + zero_bytes <= (ring->ring_offset_pb + ring->ring_size_pb) * ring->pbs &&
+        built->end_lsid + zero_bytes / ring->pbs <= zero_limit_lsid)
+        pieces[built->n_pieces++] = (walb_log_piece){end, ZEROS, zero_bytes};
+}
+
 int64_t walb_device_write_log(int fd, const walb_log_ring *ring, walb_log_write *writes, uint32_t n_writes,
-                              uint64_t *lsid, uint64_t limit_lsid)
+                              uint64_t *lsid, uint64_t limit_lsid, uint64_t zero_limit_lsid)
 {
     uint8_t *headers = malloc((size_t)ROUND_PACKS * ring->pbs);
-    walb_log_piece *pieces = malloc(ROUND_PIECES * sizeof *pieces);
+    walb_log_piece *pieces = malloc((ROUND_PIECES + 1) * sizeof *pieces);
     walb_log_built built = {.end_lsid = *lsid};
     uint32_t done = 0;
     int error = headers && pieces ? 0 : -ENOMEM;
@@ -29,6 +44,7 @@ int64_t walb_device_write_log(int fd, const walb_log_ring *ring, walb_log_write 
         } else if (built.n_pieces == 0) {
             break;
         } else {
+            fill_block(ring, pieces, &built, zero_limit_lsid);
             error = walb_log_write_pieces(fd, pieces, built.n_pieces);
             done += built.n_writes;
         }

@@ -67,6 +67,51 @@ async def test_what_arrives_during_a_log_write_becomes_one_batch(rig: Rig) -> No
     assert rig.engine.positions.latest == 2 + 10
 
 
+async def test_a_small_write_is_logged_without_a_thread(rig: Rig) -> None:
+    for number in range(3):
+        await rig.start_write(512 * number, b"x" * 512)
+    assert rig.files.log_threads == ["MainThread"] * 3
+
+
+async def test_the_loop_never_writes_what_may_take_its_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("walbd.device.user.log_writer.MAX_AT_ONCE_BYTES", 512)
+    await rig.start_write(0, b"x" * 512, is_fua=True)
+    await rig.start_write(0, b"x" * 1024)
+    syncing = rig.gate("sync log beside")
+    rig.engine._start_sync()
+    await rig.start_write(0, b"x" * 512)
+    syncing.set()
+    await rig.engine.settle()
+    assert rig.files.log_threads == ["walb-log"] * 3
+
+    monkeypatch.setattr("walbd.device.user.log_writer.SLOW_SEC", -1.0)  # every write is slow now
+    await rig.start_write(0, b"x" * 512)
+    monkeypatch.setattr("walbd.device.user.log_writer.SLOW_SEC", BOUND_SEC)
+    for _ in range(2):
+        await rig.start_write(0, b"x" * 512)
+    assert rig.files.log_threads[3:] == ["MainThread", "walb-log", "MainThread"]
+
+
+async def test_log_that_was_not_shipped_is_not_filled_over(rig: Rig) -> None:
+    """The log ends in the block in which the oldest log begins."""
+    positions, ring_pb = rig.engine.positions, rig.checkpointer.sector.ring_size_pb
+
+    async def write(size_pb: int) -> None:
+        await rig.start_write(0, b"x" * 512 * size_pb)
+        await rig.engine.settle()
+        await rig.checkpointer.take()
+
+    await write(20)
+    oldest = positions.latest
+    await write(1)
+    await rig.checkpointer.set_oldest(oldest)
+    while (left_pb := oldest + ring_pb - positions.latest) > 2:
+        await write(min(left_pb - 3, 9))
+    assert left_pb == 2 and not rig.engine.is_overflow
+    assert (rig.checkpointer.sector.ring_offset_pb + oldest) % 8 > 2
+    assert rig.files.has_pack(rig.checkpointer.sector, oldest)
+
+
 async def test_overlapping_writes_end_in_the_order_of_the_log(rig: Rig) -> None:
     for number in range(50):
         rig.start_write(512 * (number % 3), bytes([number]) * 1024)

@@ -60,7 +60,7 @@ def test_logged_writes_are_what_a_redo_finds_and_stay_below_the_limit(
             lsid = ffi.new("uint64_t *", 0)
             writes = ffi.from_buffer("walb_log_write[]", native)
             limit = min(limit_pb, sector.ring_size_pb)
-            count = lib.walb_device_write_log(log_fd, ring, writes, len(plan), lsid, limit)
+            count = lib.walb_device_write_log(log_fd, ring, writes, len(plan), lsid, limit, limit)
             assert 0 <= count <= len(plan) and lsid[0] <= limit
             assert recover(log_fd, data_fd, sector).super_sector.written_lsid == lsid[0]
         finally:
@@ -68,6 +68,35 @@ def test_logged_writes_are_what_a_redo_finds_and_stay_below_the_limit(
             os.close(data_fd)
         assert pair.ddev.read_bytes() == natives(plan[:count])[1]
         assert count == len(plan) or lsid[0] + 2 + 2 * 20 * 512 // pbs + 1 > limit
+
+
+@given(steps.filter(bool), st.integers(0, 200), st.integers(0, 60))
+def test_the_block_in_which_the_log_ends_is_filled_and_nothing_else_behind_it(
+    plan: list[tuple[int, int, bool]], begin: int, allowed_pb: int
+) -> None:
+    native, _, _kept = natives(plan)
+    pbs, block_pb, ring_pb, ring_offset_pb = 512, 8, 1021, 3
+    ring = ffi.new("walb_log_ring *", (ring_offset_pb, ring_pb, pbs, 7, 512))
+    with tempfile.TemporaryFile() as file:
+        file.write(b"\xee" * ((ring_offset_pb + ring_pb + 16) * pbs))
+        file.flush()
+        lsid = ffi.new("uint64_t *", begin)
+        writes = ffi.from_buffer("walb_log_write[]", native)
+        fd = file.fileno()
+        assert lib.walb_device_write_log(fd, ring, writes, len(plan), lsid, begin + ring_pb, begin) >= 0
+        end = lsid[0]
+        exact = os.pread(fd, 1 << 20, 0)
+
+        lsid[0] = begin
+        lib.walb_device_write_log(fd, ring, writes, len(plan), lsid, begin + ring_pb, end + allowed_pb)
+        filled = os.pread(fd, 1 << 20, 0)
+    end_pb = ring_offset_pb + (end - 1) % ring_pb + 1
+    missing_pb = -end_pb % block_pb
+    is_filled = missing_pb <= allowed_pb and end_pb + missing_pb <= ring_offset_pb + ring_pb
+    border = (end_pb + missing_pb * is_filled) * pbs
+    # A job of more than one round may have filled blocks that its own packs took next.
+    assert filled[: end_pb * pbs] == exact[: end_pb * pbs] and filled[border:] == exact[border:]
+    assert filled[end_pb * pbs : border] == bytes(border - end_pb * pbs)
 
 
 def test_an_error_of_the_system_comes_back_as_its_number() -> None:

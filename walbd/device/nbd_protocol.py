@@ -24,6 +24,7 @@ EXPORT_INFO = struct.Struct(">HQH")
 BLOCK_SIZE_INFO = struct.Struct(">HIII")
 EXPORT_NAME_REPLY = struct.Struct(">QH")
 REQUEST = struct.Struct(">IHHQQI")
+COMMAND_BYTE = 7  # where the low byte of a request's command lies
 REPLY = struct.Struct(">IIQ")
 CHUNK = struct.Struct(">IHHQI")
 CHUNK_OFFSET = struct.Struct(">Q")

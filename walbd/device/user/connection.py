@@ -152,12 +152,15 @@ class Connection(asyncio.BufferedProtocol):
     def _start_requests(self) -> int:
         """Starts what has come whole; returns how many bytes the next one needs from _begin on."""
         needed = nbd.REQUEST.size
+        self._is_write_next = False
         while not (self._is_leaving or self._is_over_limit()):
             if self._split is not None:
                 needed = self._take_part(self._split)
                 if needed or self._is_write_next:
                     break
                 needed = nbd.REQUEST.size
+                continue
+            if self._take_writes():
                 continue
             request = parse_request(self._chunk.view, self._begin, self._end)
             if isinstance(request, int):
@@ -168,7 +171,7 @@ class Connection(asyncio.BufferedProtocol):
                 break
             if self._waits_for_room(request.command not in _WITHOUT_ROOM):
                 break
-            if not self._take_usual(request):
+            if not (request.command == nbd.CMD_READ and self._take_reads(request)):
                 self._begin = request.end
                 self._start(request)
         return needed
@@ -279,20 +282,19 @@ class Connection(asyncio.BufferedProtocol):
 
         go_on(0)
 
-    def _take_usual(self, request: Request) -> bool:
-        """Starts this request, and those of its kind behind it, if it is an ordinary write or a read that takes no
-        waiting."""
-        if request.command == nbd.CMD_WRITE:
-            return self._take_writes()
-        if request.command != nbd.CMD_READ:
-            return False
+    def _take_reads(self, request: Request) -> bool:
+        """Answers this read, and those behind it, if that takes no waiting."""
         received = self._chunk.view[self._begin : self._end]
         used = self._reads.at_once(request, received, self._export().size_bytes)
         self._begin += used
         return used > 0
 
     def _take_writes(self) -> bool:
-        engine = self._engine
+        """Starts the next requests if they are ordinary writes."""
+        engine, command_at = self._engine, self._begin + nbd.COMMAND_BYTE
+        is_write = command_at < self._end and self._chunk.view[command_at] == nbd.CMD_WRITE
+        if not is_write or engine.is_full:
+            return False
         device_bytes, limits = self._export().size_bytes, (engine.max_record_lb, engine.max_requests_together)
         taken = self._taker.take(self._chunk, self._begin, self._end, device_bytes, *limits)
         if taken is None:

@@ -59,13 +59,13 @@ class DeviceFiles:
         ring.ring_offset_pb, ring.ring_size_pb = sector.ring_offset_pb, sector.ring_size_pb
         ring.max_pack_pb = MAX_PACK_BYTES // sector.pbs
 
-    def write_log(self, native: bytearray, lsid: int, limit_lsid: int) -> tuple[int, int]:
+    def write_log(self, native: bytearray, lsid: int, limit_lsid: int, zero_limit_lsid: int) -> tuple[int, int]:
         """Logs writes (walb_log_write structures) from lsid on, below limit_lsid; returns how many were logged and the
-        next lsid."""
+        next lsid. What lies behind them, below zero_limit_lsid, may become zeros."""
         next_lsid = ffi.new("uint64_t *", lsid)
-        writes = ffi.cast("walb_log_write *", ffi.from_buffer(native))
-        n_writes = len(native) // ffi.sizeof("walb_log_write")
-        count = lib.walb_device_write_log(self.log_fd, self._ring, writes, n_writes, next_lsid, limit_lsid)
+        writes = ffi.from_buffer("walb_log_write[]", native)
+        limits = limit_lsid, zero_limit_lsid
+        count = lib.walb_device_write_log(self.log_fd, self._ring, writes, len(writes), next_lsid, *limits)
         if count < 0:
             raise StorageFailure(f"cannot write log device {self.ldev_path}: {os.strerror(-count)}")
         return count, next_lsid[0]
@@ -90,8 +90,8 @@ class DeviceFiles:
 
     def write_data(self, native: bytearray) -> None:
         """Carries out writes (walb_log_write structures) on the data device in the order of the log."""
-        writes = ffi.cast("const walb_log_write *", ffi.from_buffer(native))
-        error = lib.walb_device_write_data(self.data_fd, writes, len(native) // ffi.sizeof("walb_log_write"))
+        writes = ffi.from_buffer("walb_log_write[]", native)
+        error = lib.walb_device_write_data(self.data_fd, writes, len(writes))
         if error:
             raise StorageFailure(f"cannot write data device {self.ddev_path}: {os.strerror(-error)}")
 

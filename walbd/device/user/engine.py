@@ -1,8 +1,8 @@
 """The write path: log first, then the data device (wdev.md sections 2 and 15).
 
-Everything here runs on the event loop; the log thread and the data thread do the blocking work, one job each at a time.
+Everything here runs on the event loop; the log writer and the data thread do the blocking work, one job each at a time.
 
-    submit -> incoming -> [log thread] -> logged, pending, acknowledged
+    submit -> incoming -> [log writer] -> logged, pending, acknowledged
                                        -> log synced (permanent) -> [data thread] -> written
 
 Group commit: whatever arrived while a log job was in flight is the next job.
@@ -15,9 +15,11 @@ import enum
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 
 from walbd.device.nbd_protocol import EIO
 from walbd.device.user.device_files import DeviceFiles
+from walbd.device.user.log_writer import LogJob, LogResult, LogWriter
 from walbd.device.user.look_ahead import LookAhead
 from walbd.device.user.messages import error_line, warning_line
 from walbd.device.user.pending import PendingSet
@@ -84,7 +86,7 @@ class Engine:
         self.on_written: Callable[[], None] = lambda: None
         self._world = world
         self._on_full = on_full
-        self._log_thread: Worker[tuple[int, int]] = Worker("walb-log")
+        self._log_writer = LogWriter(files)
         self._data_thread: Worker[None] = Worker("walb-data")
         self._incoming: deque[Writes] = deque()
         self._logged: deque[LoggedBatch] = deque()
@@ -150,28 +152,27 @@ class Engine:
     # ---- log ----
 
     def _pump_log(self) -> None:
-        if self._log_busy or self.failure:
-            return
+        while not (self._log_busy or self.failure) and (job := self._next_log_job()):
+            if self._sync_busy or not self._log_writer.takes_no_waiting(job):
+                self._log_busy = True
+                self._log_writer.submit(job, partial(self._log_done, job))
+            else:
+                self._logged_job(job, self._log_writer.run(job))
+
+    def _next_log_job(self) -> LogJob | None:
+        if not (self._incoming or self._flushes):
+            return None
         is_waiting = self._held or self._needs_room or self._needs_search or self._needs_sync
         writes = [] if is_waiting else self._take_incoming()
         self._settle_flushes()
         must_sync = any([each.is_fua for each in writes]) or bool(self._flushes and not self._held)
         if not writes and not must_sync:
-            return
-        lsid, limit = self.positions.latest, self._limit_lsid()
-        native = bytearray().join([each.native for each in writes])
-        files = self.files
-
-        def job() -> tuple[int, int]:
-            result = files.write_log(native, lsid, limit) if native else (0, lsid)
-            if must_sync:
-                files.sync_log()
-            return result
-
-        self._log_busy = True
+            return None
         if must_sync:
             self.positions.flush = self.positions.completed
-        self._log_thread.submit(job, lambda result: self._log_done(writes, native, limit, must_sync, result))
+        native = bytearray().join([each.native for each in writes])
+        limit_lsid = self._limit_lsid()
+        return LogJob(writes, native, self.positions.latest, limit_lsid, self._zero_limit_lsid(limit_lsid), must_sync)
 
     def _limit_lsid(self) -> int:
         """Log must end here: what redo needs is never overwritten, with ERROR nothing that was not shipped, nothing is
@@ -180,6 +181,10 @@ class Engine:
         positions = self.positions
         kept = positions.oldest if self._on_full is OnFull.ERROR and not self.is_overflow else positions.prev_written
         return min(kept + self._ring_size_pb, self._ahead.limit_lsid, positions.permanent + self._max_unsynced_pb)
+
+    def _zero_limit_lsid(self, limit_lsid: int) -> int:
+        """Below it nobody needs what is in the ring: neither redo nor, as long as nothing was lost, walb-storage."""
+        return limit_lsid if self.is_overflow else min(limit_lsid, self.positions.oldest + self._ring_size_pb)
 
     def _take_incoming(self) -> list[Writes]:
         incoming, size_bytes, count = self._incoming, 0, 0
@@ -191,15 +196,13 @@ class Engine:
             taken.append(writes)
         return taken
 
-    def _log_done(
-        self,
-        writes: list[Writes],
-        native: bytearray,
-        limit_lsid: int,
-        is_synced: bool,
-        result: tuple[int, int] | BaseException,
-    ) -> None:
+    def _log_done(self, job: LogJob, result: LogResult) -> None:
         self._log_busy = False
+        self._logged_job(job, result)
+        self._pump_log()
+
+    def _logged_job(self, job: LogJob, result: LogResult) -> None:
+        writes = job.writes
         if self.failure or isinstance(result, BaseException):
             # The reason first: who is refused is told it.
             if isinstance(result, BaseException):
@@ -212,19 +215,18 @@ class Engine:
         if left:
             self._incoming.extendleft(reversed(left))
             # What gave room meanwhile was not seen by this job, and nothing else might come to ask for more.
-            if limit_lsid == self._limit_lsid():
-                self._lacks_room(limit_lsid)
+            if job.limit_lsid == self._limit_lsid():
+                self._lacks_room(job.limit_lsid)
         elif writes:
             self.is_full_of_log = False
-        self.pending.add(native, count)
+        self.pending.add(job.native, count)
         self._logged_to(writes, next_lsid)
-        if is_synced:
+        if job.is_synced:
             self._permanent_to(next_lsid)
         for each in writes:
             if each.done is not None:
                 each.done(0)
         self._check_space()
-        self._pump_log()
         self._schedule_sync()
         self._progress.wake()
 
@@ -258,7 +260,7 @@ class Engine:
         was_full = self.is_full
         self._refuse(self._take_request())
         if was_full:
-            # Nothing may ever get to the data device that would tell those who wait. Not from within: they submit.
+            # Nothing may ever get to the data device that would tell those who wait. As in fail.
             asyncio.get_running_loop().call_soon(self.on_room)
 
     def _take_request(self) -> list[Writes]:
@@ -433,7 +435,8 @@ class Engine:
         self._flushes.clear()
         self.notices.event()
         self._progress.wake()
-        self.on_room()
+        # Not from within: they submit.
+        asyncio.get_running_loop().call_soon(self.on_room)
 
     def check_writable(self) -> None:
         """Raises BadState when an I/O error has made the device read-only."""
@@ -493,6 +496,6 @@ class Engine:
         """Ends the threads."""
         if self._sync_timer is not None:
             self._sync_timer.cancel()
-        self._log_thread.stop()
+        self._log_writer.stop()
         self._data_thread.stop()
         self.notices.event()

@@ -37,7 +37,7 @@ class PendingSet:
 
     def add(self, native: bytes | bytearray, count: int) -> None:
         """Adds the first `count` of walb_log_write structures, as the newest."""
-        if lib.walb_pending_add(self._pending, ffi.cast("walb_log_write *", ffi.from_buffer(native)), count):
+        if lib.walb_pending_add(self._pending, ffi.from_buffer("walb_log_write[]", native), count):
             raise MemoryError
 
     def drop(self, count: int) -> None:

@@ -38,12 +38,13 @@ class Notices:
 
     def __init__(self) -> None:
         self.events = 0
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
 
     def wake(self) -> None:
         """Something of interest moved."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     def event(self) -> None:
         """Something happened that the lsids do not show."""
@@ -53,6 +54,8 @@ class Notices:
     async def changed(self, timeout_sec: float | None = None) -> None:
         """Returns at the next wake, or after the time-out. No change between a test and this call is missed as long
         as nothing is awaited in between."""
+        if self._changed is None:
+            self._changed = asyncio.Event()
         changed = self._changed
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_sec):

@@ -23,25 +23,21 @@ _ZEROS_ADDRESS = int(ffi.cast("uintptr_t", ffi.from_buffer(_zeros)))
 class Writes:
     """Log records that are acknowledged together: those of one request, or of several that came together.
 
-    `native` holds their walb_log_write structures, `log_bytes` is the size of their data, `chunk` (pinned) keeps the
-    data, None when they need no memory. `done` is called with an NBD error number, 0 when they are in the log and, with
-    is_fua, durable there; None in what was split off."""
+    `native` holds their walb_log_write structures, `count` is how many, `log_bytes` the size of their data. `chunk`
+    (pinned) keeps the data, None when they need no memory. `done` is called with an NBD error number, 0 when they are
+    in the log and, with is_fua, durable there; None in what was split off."""
 
-    __slots__ = ("chunk", "done", "is_fua", "log_bytes", "native")
+    __slots__ = ("chunk", "count", "done", "is_fua", "log_bytes", "native")
 
     def __init__(
         self, native: bytes, log_bytes: int, chunk: Chunk | None, is_fua: bool = False, done: Done | None = None
     ) -> None:
         self.native = native
+        self.count = len(native) // NATIVE.size
         self.log_bytes = log_bytes
         self.chunk = chunk
         self.is_fua = is_fua
         self.done = done
-
-    @property
-    def count(self) -> int:
-        """Log records."""
-        return len(self.native) // NATIVE.size
 
     @property
     def memory_bytes(self) -> int:
@@ -52,7 +48,7 @@ class Writes:
         """Takes the first records away: they are returned, to be acknowledged with the rest."""
         border = count * NATIVE.size
         front = Writes(self.native[:border], _log_bytes(self.native[:border]), self.chunk, self.is_fua)
-        self.native = self.native[border:]
+        self.native, self.count = self.native[border:], self.count - count
         self.log_bytes -= front.log_bytes
         if self.chunk is not None:
             self.chunk.pin()
