@@ -66,7 +66,7 @@ def test_clients_see_one_order_of_writes_and_a_kill_loses_none_that_was_answered
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("number", range(100, 140))
+@pytest.mark.parametrize("number", range(100, 120))
 def test_clients_see_one_order_of_writes_whenever_the_server_is_killed(tmp_path: Path, number: int) -> None:
     lives = Lives(tmp_path, number)
     for _ in range(10):

@@ -52,7 +52,7 @@ def test_a_power_cut_loses_nothing_of_any_client_that_a_flush_of_another_has_cov
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("number", range(1000, 1050))
+@pytest.mark.parametrize("number", range(1000, 1025))
 def test_many_power_cuts_lose_nothing_of_any_client_that_a_flush_of_another_has_covered(
     recorder: Path, number: int, tmp_path: Path
 ) -> None:
