@@ -175,7 +175,7 @@ def test_an_idle_device_becomes_permanent_and_written_by_itself(tmp_path: Path) 
         device = server.device()
         lsids = await device.lsids()
         while not lsids.permanent == lsids.written == lsids.latest > 0:
-            lsids = await device.wait(lsids, BOUND_SEC)
+            lsids = await device.wait(lsids, 0.1)  # written alone wakes nobody
             if lsids.permanent == lsids.latest:
                 await device.take_checkpoint()
         await device.close()

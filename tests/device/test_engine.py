@@ -133,6 +133,25 @@ async def test_no_more_log_is_ever_without_a_sync_than_a_start_looks_after(rig: 
     assert set(await asyncio.gather(*writes)) == {0}
 
 
+async def test_small_writes_reach_the_data_device_together_and_at_once_when_somebody_waits(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("walbd.device.user.engine.DATA_DELAY_SEC", BOUND_SEC)
+    for number in range(3):
+        await rig.start_write(512 * number, b"x" * 512, is_fua=True)
+    assert rig.engine.positions.written == 0
+    await rig.engine.settle()
+    assert rig.pair.ddev.read_bytes()[:2048] == b"x" * 1536 + bytes(512)
+
+
+async def test_much_permanent_log_reaches_the_data_device_at_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("walbd.device.user.engine.DATA_DELAY_SEC", BOUND_SEC)
+    monkeypatch.setattr("walbd.device.user.engine.MUCH_LOG_BYTES", 2 * 512)
+    rig.engine.use(rig.checkpointer.sector)
+    await rig.start_write(0, b"x" * 512, is_fua=True)
+    await rig.until(lambda: rig.engine.positions.written == rig.engine.positions.latest)
+
+
 async def test_permanent_and_written_follow_without_further_writes(rig: Rig) -> None:
     await rig.start_write(0, b"x" * 512)
     await rig.until(lambda: rig.engine.positions.written == rig.engine.positions.latest == 2)

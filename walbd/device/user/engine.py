@@ -38,6 +38,9 @@ MAX_JOB_BYTES = 8 << 20
 # The log is synced after this long or this much, like log_flush_interval_ms and _mb of the driver.
 LOG_SYNC_SEC = 0.1
 LOG_SYNC_BYTES = 16 << 20
+# What is permanent goes to the data device after this long or this much.
+DATA_DELAY_SEC = 0.02
+MUCH_LOG_BYTES = 1 << 20
 # Writes not yet on the data device keep their memory; clients are held back above and let go below.
 MAX_PENDING_BYTES = 32 << 20
 MIN_PENDING_BYTES = 16 << 20
@@ -99,6 +102,7 @@ class Engine:
         self._unsynced_bytes = 0
         self._memory_bytes = 0
         self._sync_timer: asyncio.TimerHandle | None = None
+        self._data_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.use(sector)
 
@@ -108,6 +112,7 @@ class Engine:
         self._ahead = LookAhead(sector)
         self._ring_size_pb = sector.ring_size_pb
         self._max_unsynced_pb = MAX_UNSYNCED_BYTES // sector.pbs
+        self._much_log_pb = MUCH_LOG_BYTES // sector.pbs
         # A record, the padding before it and the header must fit a ring that is still half full.
         lb_per_pb = sector.pbs // LB_BYTES
         self.max_record_lb = max(min(MAX_RECORD_LB, sector.ring_size_pb // 8 * lb_per_pb), lb_per_pb)
@@ -228,6 +233,7 @@ class Engine:
                 each.done(0)
         self._check_space()
         self._schedule_sync()
+        self._schedule_data()
         self._progress.wake()
 
     def _cut(self, writes: list[Writes], count: int) -> list[Writes]:
@@ -331,16 +337,18 @@ class Engine:
             self._needs_sync = False
             self.notices.wake()
         self._settle_flushes()
-        # After the replies of those who wait.
-        asyncio.get_running_loop().call_soon(self._pump_data)
+        self._schedule_data()
+
+    @property
+    def _is_urgent(self) -> bool:
+        """Somebody waits for room in the ring or in memory, for a sync, or for everything to be written."""
+        return bool(self._draining or self._needs_room or self._needs_sync or self.is_full)
 
     def _schedule_sync(self) -> None:
         """Sees to it that what is in the log becomes permanent without further I/O."""
         if self._sync_busy or self.failure or self.positions.permanent == self.positions.completed:
             return
-        must_go_on = self._draining or self._needs_room or self._needs_sync or self.is_full
-        is_urgent = must_go_on or self._unsynced_bytes >= LOG_SYNC_BYTES
-        if is_urgent:
+        if self._is_urgent or self._unsynced_bytes >= LOG_SYNC_BYTES:
             self._start_sync()
         elif self._sync_timer is None:
             self._sync_timer = asyncio.get_running_loop().call_later(LOG_SYNC_SEC, self._start_sync)
@@ -370,7 +378,21 @@ class Engine:
 
     # ---- data ----
 
+    def _schedule_data(self) -> None:
+        """Sees to it that permanent log gets to the data device: at once when it is much, else together with what
+        becomes permanent until then."""
+        if self._data_busy or self.failure or self.positions.written == self.positions.permanent:
+            return
+        if self._is_urgent or self.positions.permanent - self.positions.written >= self._much_log_pb:
+            # After the replies of those who wait.
+            asyncio.get_running_loop().call_soon(self._pump_data)
+        elif self._data_timer is None:
+            self._data_timer = asyncio.get_running_loop().call_later(DATA_DELAY_SEC, self._pump_data)
+
     def _pump_data(self) -> None:
+        if self._data_timer is not None:
+            self._data_timer.cancel()
+            self._data_timer = None
         if self._data_busy or self.failure:
             return
         writes: list[Writes] = []
@@ -401,7 +423,7 @@ class Engine:
         self._release(writes)
         self.positions.written = end_lsid
         self.on_written()
-        self._pump_data()
+        self._schedule_data()
         self._check_space()
         if was_full or self._memory_bytes < MIN_PENDING_BYTES:
             self.on_room()
@@ -470,6 +492,7 @@ class Engine:
             while True:
                 self.check_writable()
                 self._schedule_sync()
+                self._schedule_data()
                 if self._is_settled():
                     return
                 await self._progress.changed()
@@ -494,8 +517,9 @@ class Engine:
 
     def stop(self) -> None:
         """Ends the threads."""
-        if self._sync_timer is not None:
-            self._sync_timer.cancel()
+        for timer in (self._sync_timer, self._data_timer):
+            if timer is not None:
+                timer.cancel()
         self._log_writer.stop()
         self._data_thread.stop()
         self.notices.event()
