@@ -105,7 +105,12 @@ class Chain:
         server = await asyncio.get_running_loop().create_unix_server(
             lambda: Connection(rig.engine, rig.reader, rig.pool, lambda: export, clients), path
         )
-        rig.engine.on_room = lambda: [client.resume() for client in list(clients)] and None
+
+        def resume_clients() -> None:
+            for client in list(clients):
+                client.resume()
+
+        rig.engine.on_room = resume_clients
         shape = self.rng.randint(2, 5), self.rng.choice([1, 3, 16])
         asking = asyncio.ensure_future(
             run_clients(path, self.draw, marks, *shape, lambda: len(marks.requests) >= n_requests)

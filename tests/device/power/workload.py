@@ -67,28 +67,29 @@ def places(images: list[bytes], content: bytes, least: int) -> list[int]:
 
 
 class Life:
-    """One life of the device from start to its sudden end. `broken_file`: its syncs fail from some moment on."""
+    """One life of the device from start to its sudden end. `least`: so many changes are there after the start, or more;
+    `completed`: so many are acknowledged at the end. `broken_file`: its syncs fail from some moment on."""
 
     def __init__(
         self,
         pair: Pair,
         history: History,
-        covered: int,
+        least: int,
         rng: random.Random,
         recorder: Recorder,
         broken_file: int | None = None,
     ) -> None:
         self.pair, self.history, self.rng, self.recorder = pair, history, rng, recorder
-        self.covered_before = covered
+        self.least = least
         self.broken_file = broken_file
         self.before = history.images[:]
         self._waiting: list[asyncio.Future[int]] = []
-        self._completed = 0
+        self.completed = 0
 
     async def run(self) -> None:
         """Starts, serves random requests, and leaves everything as it is."""
         rig = Rig(self.pair)
-        found = places(self.history.images, self.pair.ddev.read_bytes(), self.covered_before)
+        found = places(self.history.images, self.pair.ddev.read_bytes(), self.least)
         assert found, "the start ended with what no prefix of the requests explains"
         self.history.cut_to(found[-1])
         self.recorder.mark(SERVING)
@@ -150,7 +151,7 @@ class Life:
                 error = await request
                 assert not error or rig.engine.failure
                 if kind < 0.75 and not error:  # writes are acknowledged in their order
-                    self._completed = len(self.history.images) - 1
+                    self.completed = len(self.history.images) - 1
 
     def _note(self, rig: Rig, offset: int, data: bytes, *, is_discard: bool = False) -> None:
         step = len(data) if is_discard else rig.engine.max_record_lb * 512
@@ -159,7 +160,7 @@ class Life:
 
     def _mark_when_done(self, request: asyncio.Future[int], *, only_completed: bool = False) -> None:
         # A flush covers what was completed before it was sent, FUA its own write and all before it.
-        covered = min(self._completed, len(self.history.images) - 1) if only_completed else len(self.history.images) - 1
+        covered = min(self.completed, len(self.history.images) - 1) if only_completed else len(self.history.images) - 1
         request.add_done_callback(lambda done: None if done.result() else self.recorder.mark(covered))
 
 
@@ -204,16 +205,17 @@ class Chain:
         """A life or two, and the cuts."""
         blocks, before = [self.pbs, 512], [self.pair.ldev.read_bytes(), self.pair.ddev.read_bytes()]
         self.recorder.watch([self.pair.ldev, self.pair.ddev])
-        possible, restart = [], 0
+        possible, restart, least = [], 0, self.covered
         with self._medium(before, blocks):
             n_lives = self.rng.choice([1, 1, 2])
             for number in range(n_lives):
                 restart = len(self.recorder.entries())
-                covered, _ = covered_by(self.recorder.entries(), self.covered)
                 broken_file = self.rng.choice([None, LOG, LOG, DATA]) if number < n_lives - 1 else None
-                life = Life(self.pair, self.history, covered, self.rng, self.recorder, broken_file)
+                life = Life(self.pair, self.history, least, self.rng, self.recorder, broken_file)
                 possible.append(life.before)
                 asyncio.run(life.run())
+                # Without a cut nothing acknowledged is lost, flushed or not, and whatever has failed.
+                least = max(life.completed, covered_by(self.recorder.entries(), self.covered)[0])
         possible.append(self.history.images)
         entries = self.recorder.entries()
         for _ in range(CUTS_IN_A_LIFE):
