@@ -188,6 +188,19 @@ async def test_a_checkpoint_during_a_log_write_that_found_no_room_is_not_missed(
     assert await asyncio.wait_for(write, BOUND_SEC) == 0
 
 
+async def test_a_checkpoint_that_gave_too_little_room_is_followed_by_another(rig: Rig) -> None:
+    rig.checkpointer.set_interval_ms(0)
+    await rig.start_write(0, bytes(512), is_fua=True)
+    await rig.engine.settle()
+    gate = rig.gate("super sync")
+    rig.checkpointer._ask()
+    await asyncio.sleep(0)
+    writes = [rig.start_write(0, bytes(8192)) for _ in range(20)]
+    await rig.until(lambda: rig.engine._needs_room and rig.engine.positions.written == rig.engine.positions.latest)
+    gate.set()
+    assert set(await asyncio.wait_for(asyncio.gather(*writes), BOUND_SEC / 6)) == {0}
+
+
 async def test_overflow_is_flagged_and_only_a_reset_clears_it(rig: Rig) -> None:
     for _ in range(20):
         await rig.start_write(0, bytes(8192))

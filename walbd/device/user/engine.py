@@ -470,7 +470,8 @@ class Engine:
         self.positions.prev_written = written_lsid
         self._needs_room = False
         self.notices.wake()
-        self._pump_log()
+        # Not from within: who finds too little room asks for the next checkpoint, when this one is over.
+        asyncio.get_running_loop().call_soon(self._pump_log)
         self._progress.wake()
 
     def hold(self) -> None:
