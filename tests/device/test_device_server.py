@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -174,7 +175,7 @@ def test_an_idle_device_becomes_permanent_and_written_by_itself(tmp_path: Path) 
         device = server.device()
         lsids = await device.lsids()
         while not lsids.permanent == lsids.written == lsids.latest > 0:
-            lsids = await device.wait(lsids, BOUND_SEC)
+            lsids = await device.wait(lsids, 0.1)  # written alone wakes nobody
             if lsids.permanent == lsids.latest:
                 await device.take_checkpoint()
         await device.close()
@@ -186,9 +187,9 @@ def test_an_idle_device_becomes_permanent_and_written_by_itself(tmp_path: Path) 
         assert server.pair.ddev.read_bytes()[:512] == b"x" * 512
 
 
-def start_and_fail(pair: Pair, name: str, folder: Path) -> str:
+def start_and_fail(pair: Pair, name: str, folder: Path, options: Sequence[str] = ()) -> str:
     paths = ["-ldev", str(pair.ldev), "-ddev", str(pair.ddev), "-s", str(folder)]
-    status, out, err = run_forked(["walb-device", "-n", name, *paths], BOUND_SEC)
+    status, out, err = run_forked(["walb-device", "-n", name, *paths, *options], BOUND_SEC)
     assert status == 1 and out == ""
     last = err.strip().splitlines()[-1]
     assert last.startswith("walb-device: error: ")
@@ -254,6 +255,22 @@ def test_a_log_device_that_was_never_formatted_is_refused_with_the_command_that_
     pair.ldev.write_bytes(bytes(256 << 10))
     told = start_and_fail(pair, "vol", tmp_path)
     assert f"a new one is made ready with: wdevc format-ldev {pair.ldev}" in told
+
+
+@pytest.mark.parametrize("options", [[], ["--check"]])
+def test_devices_that_are_exchanged_or_one_and_the_same_are_told_apart_from_damaged_ones(
+    tmp_path: Path, options: list[str]
+) -> None:
+    pair = Pair(tmp_path)
+    right = pair.ldev.read_bytes(), pair.ddev.read_bytes()
+    pair.ldev, pair.ddev = pair.ddev, pair.ldev
+    told = start_and_fail(pair, "vol", tmp_path, options)
+    assert told.endswith(
+        f"{pair.ldev} is not a log device, but {pair.ddev} is one (hint: are -ldev and -ddev exchanged?)"
+    )
+    pair.ldev, pair.ddev = pair.ddev, pair.ddev
+    assert "is named as the log device and as the data device" in start_and_fail(pair, "vol", tmp_path, options)
+    assert ((tmp_path / "ldev").read_bytes(), (tmp_path / "ddev").read_bytes()) == right
 
 
 def test_hostile_clients_do_not_disturb_others(tmp_path: Path) -> None:

@@ -122,6 +122,17 @@ async def test_overlapping_writes_end_in_the_order_of_the_log(rig: Rig) -> None:
     assert rig.pair.ddev.read_bytes()[:2048] == expected
 
 
+async def test_no_more_log_is_ever_without_a_sync_than_a_start_looks_after(rig: Rig) -> None:
+    rig.engine._max_unsynced_pb = 20
+    gate = rig.gate("sync log beside")
+    writes = [rig.start_write(512 * number, b"a" * 512) for number in range(60)]
+    await rig.until(lambda: rig.engine._needs_sync)
+    assert not rig.engine._log_busy and rig.engine.positions.latest <= 20
+    assert not writes[-1].done()
+    gate.set()
+    assert set(await asyncio.gather(*writes)) == {0}
+
+
 async def test_small_writes_reach_the_data_device_together_and_at_once_when_somebody_waits(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +186,19 @@ async def test_a_checkpoint_during_a_log_write_that_found_no_room_is_not_missed(
     await rig.checkpointer.take()
     gate.set()
     assert await asyncio.wait_for(write, BOUND_SEC) == 0
+
+
+async def test_a_checkpoint_that_gave_too_little_room_is_followed_by_another(rig: Rig) -> None:
+    rig.checkpointer.set_interval_ms(0)
+    await rig.start_write(0, bytes(512), is_fua=True)
+    await rig.engine.settle()
+    gate = rig.gate("super sync")
+    rig.checkpointer._ask()
+    await asyncio.sleep(0)
+    writes = [rig.start_write(0, bytes(8192)) for _ in range(20)]
+    await rig.until(lambda: rig.engine._needs_room and rig.engine.positions.written == rig.engine.positions.latest)
+    gate.set()
+    assert set(await asyncio.wait_for(asyncio.gather(*writes), BOUND_SEC / 6)) == {0}
 
 
 async def test_overflow_is_flagged_and_only_a_reset_clears_it(rig: Rig) -> None:
@@ -276,6 +300,58 @@ async def test_a_freeze_that_is_melted_before_writes_have_ended_is_not_reported_
     with pytest.raises(BadState, match="melted"):
         await freeze
     assert not rig.checkpointer.is_frozen
+
+
+@pytest.mark.parametrize("lost", ["first", "second"])
+async def test_a_freeze_whose_client_is_lost_melts_nothing_that_another_waits_for(rig: Rig, lost: str) -> None:
+    gate = rig.gate("write data")
+    rig.start_write(0, b"a" * 512)
+    freezes = {name: asyncio.ensure_future(rig.checkpointer.freeze(0)) for name in ("first", "second")}
+    await asyncio.sleep(0)  # both wait for the write
+    freezes.pop(lost).cancel()
+    await asyncio.sleep(0)
+    held = rig.start_write(512, b"b" * 512)
+    gate.set()
+    for other in freezes.values():
+        await asyncio.wait_for(other, BOUND_SEC)
+    assert rig.checkpointer.is_frozen and not held.done()
+    rig.checkpointer.melt()
+    assert await held == 0
+
+
+async def test_a_frozen_device_stays_frozen_when_another_freeze_fails(rig: Rig) -> None:
+    await rig.checkpointer.freeze(0)
+    rig.engine.fail(StorageFailure("injected: write-back"))
+    with pytest.raises(BadState, match="read-only"):
+        await rig.checkpointer.freeze(0)
+    assert rig.checkpointer.is_frozen
+
+
+async def test_a_freeze_that_fails_alone_leaves_no_frozen_device(rig: Rig) -> None:
+    gate = rig.gate("write data")
+    rig.start_write(0, b"a" * 512)
+    freezes = [asyncio.ensure_future(rig.checkpointer.freeze(0)) for _ in range(2)]
+    await asyncio.sleep(0)
+    for freeze in freezes:
+        freeze.cancel()
+    await asyncio.gather(*freezes, return_exceptions=True)
+    gate.set()
+    assert not rig.checkpointer.is_frozen
+    assert await asyncio.wait_for(rig.start_write(512, b"b" * 512), BOUND_SEC) == 0
+
+
+async def test_a_freeze_that_was_melted_does_not_melt_the_next_when_it_is_lost(rig: Rig) -> None:
+    gate = rig.gate("write data")
+    rig.start_write(0, b"a" * 512)
+    first = asyncio.ensure_future(rig.checkpointer.freeze(0))
+    await asyncio.sleep(0)
+    rig.checkpointer.melt()
+    second = asyncio.ensure_future(rig.checkpointer.freeze(0))
+    await asyncio.sleep(0)
+    first.cancel()
+    gate.set()
+    await asyncio.wait_for(second, BOUND_SEC)
+    assert first.cancelled() and rig.checkpointer.is_frozen
 
 
 async def test_a_frozen_device_melts_by_itself(rig: Rig) -> None:

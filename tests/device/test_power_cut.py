@@ -22,8 +22,8 @@ def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-def cut_power(recorder: Path, seed: int, n_cuts: int, folder: Path) -> None:
-    command = [sys.executable, "-m", "tests.device.power.workload", str(seed), str(n_cuts)]
+def cut_power(recorder: Path, seed: int, n_cuts: int, folder: Path, workload: str = "workload") -> None:
+    command = [sys.executable, "-m", f"tests.device.power.{workload}", str(seed), str(n_cuts)]
     environment = {**os.environ, "LD_PRELOAD": str(recorder), "TMPDIR": str(folder)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"seed {seed}: {done.stderr[-4000:]}"
@@ -42,3 +42,18 @@ def test_a_power_cut_leaves_a_prefix_with_all_that_was_covered(
 @pytest.mark.parametrize("number", range(1000, 1050))
 def test_many_power_cuts_leave_a_prefix_with_all_that_was_covered(recorder: Path, number: int, tmp_path: Path) -> None:
     cut_power(recorder, number, 200, tmp_path)
+
+
+def test_a_power_cut_loses_nothing_of_any_client_that_a_flush_of_another_has_covered(
+    recorder: Path, tmp_path: Path, seed: int
+) -> None:
+    cut_power(recorder, seed, 40, tmp_path, "clients")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("number", range(1000, 1025))
+def test_many_power_cuts_lose_nothing_of_any_client_that_a_flush_of_another_has_covered(
+    recorder: Path, number: int, tmp_path: Path
+) -> None:
+    cut_power(recorder, number, 200, tmp_path, "clients")

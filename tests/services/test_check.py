@@ -158,4 +158,4 @@ def test_the_devices_of_a_list_are_checked_one_by_one(services: Services) -> Non
     lines = out.splitlines()
     assert status == 1
     assert lines[0] == "walb-device vol can be served: 2048 blocks (not served now)"
-    assert lines[1].startswith(f"other: error: {services.ddev}: super sector:")
+    assert lines[1].startswith(f"other: error: {services.ddev} is not a log device, but {services.ldev} is one")

@@ -247,7 +247,7 @@ def test_the_data_device_is_synced_before_the_super_sector_moves() -> None:
 
         with patch("os.pwrite", pwrite), patch("os.fdatasync", fdatasync):
             recover(ldev.fileno(), ddev.fileno(), super_sector)
-    assert calls == ["write ldev 10", "sync ddev", "sync ldev", "write ldev 8", "sync ldev"]
+    assert calls == ["sync ldev", "write ldev 10", "sync ddev", "sync ldev", "write ldev 8", "sync ldev"]
 
 
 def test_a_redone_discard_leaves_a_hole_where_the_file_system_can() -> None:

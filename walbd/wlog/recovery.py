@@ -13,11 +13,14 @@ from walbd._core import ffi, lib
 from walbd.model.error import Corrupted, StorageFailure
 from walbd.model.limits import LB_BYTES
 from walbd.wlog.log_file import end_block
+from walbd.wlog.medium import STEP_BYTES, renew
 from walbd.wlog.redo import BAD_DATA, READ_BYTES, LogRedo, redo_ring
 from walbd.wlog.ring import read_ring, write_ring
 from walbd.wlog.stream import MORE, reason
 from walbd.wlog.super_sector import SuperSector, device_size_bytes, write_super_sector
 
+# A device never has more log than this that no sync covers.
+MAX_UNSYNCED_BYTES = 64 << 20
 # What a block that is no pack of this log looks like. Any other reason means that a header verifies and says nonsense:
 # acknowledged writes may be behind it.
 _NATURAL_ENDS = frozenset(
@@ -49,6 +52,7 @@ def recover(ldev_fd: int, ddev_fd: int, super_sector: SuperSector, window_pb: in
     begin = super_sector.written_lsid
     size_lb = checked_size_lb(ddev_fd, super_sector)
     limit = begin + super_sector.ring_size_pb
+    _make_durable(ldev_fd, super_sector)
     redo = LogRedo(super_sector.pbs, super_sector.salt, begin, ddev_fd, size_lb, limit_lsid=limit)
     result = redo_ring(ldev_fd, super_sector, redo)
     if result not in (MORE, BAD_DATA) and result not in _NATURAL_ENDS:
@@ -82,6 +86,30 @@ def recover(ldev_fd: int, ddev_fd: int, super_sector: SuperSector, window_pb: in
         stale_count,
         is_overflown(ldev_fd, recovered, latest),
     )
+
+
+def _make_durable(ldev_fd: int, super_sector: SuperSector) -> None:
+    """Nothing may be redone that a power cut could take out of the log (wdev.md section 15.5): a killed server leaves
+    log that is not synced yet, a failed sync leaves log that no later sync writes."""
+    _sync(ldev_fd, "log")
+    begin, end = super_sector.written_lsid, _end_of_headers(ldev_fd, super_sector)
+    if end > begin:
+        from_lsid = max(begin, end - MAX_UNSYNCED_BYTES // super_sector.pbs)
+        # What follows decides where the log ends.
+        to_lsid = min(end + STEP_BYTES // super_sector.pbs, begin + super_sector.ring_size_pb)
+        renew(ldev_fd, super_sector, from_lsid, to_lsid)
+
+
+def _end_of_headers(ldev_fd: int, super_sector: SuperSector) -> int:
+    """Where the log from written_lsid on ends if the data of all its packs are right."""
+    lsid, limit = super_sector.written_lsid, super_sector.written_lsid + super_sector.ring_size_pb
+    block, pack = bytearray(super_sector.pbs), ffi.new("walb_log_pack *")
+    while lsid < limit:
+        read_ring(ldev_fd, super_sector, lsid, memoryview(block))
+        if lib.walb_log_pack_parse(ffi.from_buffer(block), super_sector.pbs, super_sector.salt, lsid, pack):
+            break
+        lsid += 1 + pack.total_pb
+    return min(lsid, limit)
 
 
 def is_overflown(ldev_fd: int, super_sector: SuperSector, latest_lsid: int) -> bool:

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum { MAX_FILES = 16 };
-enum kind { WRITE_BEGIN = 1, ZERO_BEGIN, WRITE_END, SYNC_BEGIN, SYNC_END, MARK };
+enum kind { WRITE_BEGIN = 1, ZERO_BEGIN, WRITE_END, SYNC_BEGIN, SYNC_END, MARK, SYNC_FAILED };
 
 typedef struct {
     uint32_t kind, file;
@@ -26,6 +26,7 @@ static struct {
     ino_t ino;
 } files[MAX_FILES];
 static int n_files;
+static int broken_file = -1; /* its syncs fail */
 static uint8_t *journal;
 static size_t used, room;
 static uint64_t calls;
@@ -80,6 +81,13 @@ void recorder_watch(const char *const *paths, int n_paths)
     }
     used = 0;
     n_files = n_paths;
+}
+
+void recorder_break(int file)
+{
+    pthread_mutex_lock(&lock);
+    broken_file = file;
+    pthread_mutex_unlock(&lock);
 }
 
 void recorder_mark(uint64_t value)
@@ -162,10 +170,14 @@ static int synced(int fd, int (*real)(int))
     if (file < 0)
         return real(fd);
     uint64_t number = note(SYNC_BEGIN, file, 0, 0, 0, NULL, 0);
-    int result = real(fd);
-    if (result == 0)
-        note(SYNC_END, file, number, 0, 0, NULL, 0);
-    return result;
+    if (real(fd))
+        abort();
+    pthread_mutex_lock(&lock);
+    int is_broken = file == broken_file;
+    pthread_mutex_unlock(&lock);
+    note(is_broken ? SYNC_FAILED : SYNC_END, file, number, 0, 0, NULL, 0);
+    errno = EIO;
+    return is_broken ? -1 : 0;
 }
 
 int fdatasync(int fd)

@@ -3,8 +3,10 @@
     python -m tests.device.power.workload SEED N_CUTS
 
 A chain of lives: each begins with a start (redo included) on what the last cut has left, goes on with random requests,
-and is cut several times, at random moments of its journal. After each cut the device must be as after a prefix of
-the requests that contains everything a completed flush or FUA covered; the last cut of a life is where the next begins.
+and is cut several times, at random moments of its journal. Some are two in a row: the process dies, often because syncs
+of the log or the data device have begun to fail, and is started again without a cut in between. After each cut the
+device must be as after a prefix of the requests that contains everything a completed flush or FUA covered; the last cut
+of a life is where the next begins.
 """
 
 from __future__ import annotations
@@ -15,19 +17,22 @@ import os
 import random
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.device.engine_rig import Rig
-from tests.device.power.journal import Entry, Kind, Recorder, cut
+from tests.device.power.journal import Entry, Kind, Recorder, cut, on_medium
 from tests.device.walb_devices import Pair
 from walbd.device.user import look_ahead
-from walbd.model.error import InvalidArgument
+from walbd.model.error import BadState, InvalidArgument, StorageFailure
+from walbd.wlog import medium
 from walbd.wlog.recovery import recover
-from walbd.wlog.super_sector import read_super_sector
+from walbd.wlog.super_sector import SuperSector, read_super_sector
 
 DATA_BYTES = 64 << 10
 CUTS_IN_A_LIFE = 4
+LOG, DATA = 0, 1
 SERVING = 1 << 32
 """A mark from here on: the start is over. Below: so many requests are covered."""
 
@@ -62,32 +67,53 @@ def places(images: list[bytes], content: bytes, least: int) -> list[int]:
 
 
 class Life:
-    """One life of the device from start to the cuts."""
+    """One life of the device from start to its sudden end. `least`: so many changes are there after the start, or more;
+    `completed`: so many are acknowledged at the end. `broken_file`: its syncs fail from some moment on."""
 
-    def __init__(self, pair: Pair, history: History, covered: int, rng: random.Random, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        history: History,
+        least: int,
+        rng: random.Random,
+        recorder: Recorder,
+        broken_file: int | None = None,
+    ) -> None:
         self.pair, self.history, self.rng, self.recorder = pair, history, rng, recorder
-        self.covered_before = covered
+        self.least = least
+        self.broken_file = broken_file
         self.before = history.images[:]
         self._waiting: list[asyncio.Future[int]] = []
-        self._completed = 0
+        self.completed = 0
 
     async def run(self) -> None:
         """Starts, serves random requests, and leaves everything as it is."""
-        self.recorder.watch([self.pair.ldev, self.pair.ddev])
         rig = Rig(self.pair)
-        found = places(self.history.images, self.pair.ddev.read_bytes(), self.covered_before)
+        found = places(self.history.images, self.pair.ddev.read_bytes(), self.least)
         assert found, "the start ended with what no prefix of the requests explains"
         self.history.cut_to(found[-1])
         self.recorder.mark(SERVING)
         self.recorder.mark(found[-1])
         try:
-            for _ in range(self.rng.randrange(5, 60)):
-                await self._step(rig)
-            if self.rng.random() < 0.5:
-                await asyncio.gather(*self._waiting)
+            await self._serve(rig)
         finally:
             rig.engine.stop()
+            rig.world._threads.shutdown(wait=True)
             rig.files.close()
+            self.recorder.break_syncs(None)
+
+    async def _serve(self, rig: Rig) -> None:
+        n_steps = self.rng.randrange(5, 60)
+        break_at = n_steps if self.broken_file is None else self.rng.randrange(n_steps)
+        for number in range(n_steps):
+            if number == break_at:
+                self.recorder.break_syncs(self.broken_file)
+            try:
+                await self._step(rig)
+            except (BadState, StorageFailure):
+                assert rig.engine.failure and number >= break_at
+        if self.rng.random() < 0.5:
+            await asyncio.gather(*self._waiting)
 
     async def _step(self, rig: Rig) -> None:
         kind, rng = self.rng.random(), self.rng
@@ -122,9 +148,10 @@ class Life:
         if request is not None:
             self._waiting.append(request)
             if rng.random() < 0.3:
-                assert await request == 0
-                if kind < 0.75:  # writes are acknowledged in their order
-                    self._completed = len(self.history.images) - 1
+                error = await request
+                assert not error or rig.engine.failure
+                if kind < 0.75 and not error:  # writes are acknowledged in their order
+                    self.completed = len(self.history.images) - 1
 
     def _note(self, rig: Rig, offset: int, data: bytes, *, is_discard: bool = False) -> None:
         step = len(data) if is_discard else rig.engine.max_record_lb * 512
@@ -133,62 +160,105 @@ class Life:
 
     def _mark_when_done(self, request: asyncio.Future[int], *, only_completed: bool = False) -> None:
         # A flush covers what was completed before it was sent, FUA its own write and all before it.
-        covered = min(self._completed, len(self.history.images) - 1) if only_completed else len(self.history.images) - 1
-        request.add_done_callback(lambda _: self.recorder.mark(covered))
-
-    def check_cut(self, entries: list[Entry], files: list[bytes], folder: Path) -> int:
-        """Redoes what the cut left and checks it; returns how many changes are covered."""
-        values = [entry.offset for entry in entries if entry.kind is Kind.MARK]
-        is_serving = SERVING in values
-        covered = max([value for value in values if value < SERVING], default=self.covered_before)
-        images = self.history.images if is_serving else self.before
-        paths = folder / "cut.ldev", folder / "cut.ddev"
-        for path, content in zip(paths, files, strict=True):
-            path.write_bytes(content)
-        ldev, ddev = (os.open(path, os.O_RDWR) for path in paths)
-        try:
-            recover(ldev, ddev, read_super_sector(ldev))
-        finally:
-            os.close(ldev)
-            os.close(ddev)
-        found = places(images, paths[1].read_bytes(), covered)
-        assert found, f"{covered} changes were covered; the device is in no state at or after that"
-        return covered
+        covered = min(self.completed, len(self.history.images) - 1) if only_completed else len(self.history.images) - 1
+        request.add_done_callback(lambda done: None if done.result() else self.recorder.mark(covered))
 
 
-def chain(seed: int, n_cuts: int, folder: Path, recorder: Recorder) -> None:
-    """Lives until n_cuts cuts are checked."""
-    rng = random.Random(seed)
-    pbs = rng.choice([512, 4096])
-    pair = Pair(folder, log_bytes=rng.choice([80, 120, 400]) * pbs, data_bytes=DATA_BYTES, pbs=pbs)
-    # Rings are small here: with a small window they are searched while the log grows, as large ones are.
-    look_ahead.WINDOW_BYTES = rng.choice([4, 30, 1000]) * pbs
-    history, covered = History(), 0
-    blocks = [pbs, 512]
-    done = 0
-    while done < n_cuts:
-        before = [pair.ldev.read_bytes(), pair.ddev.read_bytes()]
-        life = Life(pair, history, covered, rng, recorder)
-        asyncio.run(life.run())
-        entries = recorder.entries()
+def covered_by(entries: Sequence[Entry], before: int) -> tuple[int, int]:
+    """How many changes were covered when the journal ended like this, and how many starts were over."""
+    covered, n_starts = before, 0
+    for entry in entries:
+        if entry.kind is Kind.MARK and entry.offset == SERVING:
+            covered, n_starts = 0, n_starts + 1
+        elif entry.kind is Kind.MARK:
+            covered = max(covered, entry.offset)
+    return covered, n_starts
+
+
+def check_cut(images: list[bytes], covered: int, files: Sequence[bytes], folder: Path) -> None:
+    """Redoes what a cut left and checks it."""
+    paths = folder / "cut.ldev", folder / "cut.ddev"
+    for path, content in zip(paths, files, strict=True):
+        path.write_bytes(content)
+    ldev, ddev = (os.open(path, os.O_RDWR) for path in paths)
+    try:
+        recover(ldev, ddev, read_super_sector(ldev))
+    finally:
+        os.close(ldev)
+        os.close(ddev)
+    found = places(images, paths[1].read_bytes(), covered)
+    assert found, f"{covered} changes were covered; the device is in no state at or after that"
+
+
+class Chain:
+    """A device from one life to the next."""
+
+    def __init__(self, seed: int, folder: Path, recorder: Recorder) -> None:
+        self.rng, self.folder, self.recorder = random.Random(seed), folder, recorder
+        rng, self.pbs = self.rng, self.rng.choice([512, 4096])
+        self.pair = Pair(folder, log_bytes=rng.choice([80, 120, 400]) * self.pbs, data_bytes=DATA_BYTES, pbs=self.pbs)
+        # Rings are small here: with a small window they are searched while the log grows, as large ones are.
+        look_ahead.WINDOW_BYTES = rng.choice([4, 30, 1000]) * self.pbs
+        self.history, self.covered = History(), 0
+
+    def live(self) -> None:
+        """A life or two, and the cuts."""
+        blocks, before = [self.pbs, 512], [self.pair.ldev.read_bytes(), self.pair.ddev.read_bytes()]
+        self.recorder.watch([self.pair.ldev, self.pair.ddev])
+        possible, restart, least = [], 0, self.covered
+        with self._medium(before, blocks):
+            n_lives = self.rng.choice([1, 1, 2])
+            for number in range(n_lives):
+                restart = len(self.recorder.entries())
+                broken_file = self.rng.choice([None, LOG, LOG, DATA]) if number < n_lives - 1 else None
+                life = Life(self.pair, self.history, least, self.rng, self.recorder, broken_file)
+                possible.append(life.before)
+                asyncio.run(life.run())
+                # Without a cut nothing acknowledged is lost, flushed or not, and whatever has failed.
+                least = max(life.completed, covered_by(self.recorder.entries(), self.covered)[0])
+        possible.append(self.history.images)
+        entries = self.recorder.entries()
         for _ in range(CUTS_IN_A_LIFE):
-            moment = rng.randrange(1, len(entries) + 1)
-            files = cut(before, blocks, entries[:moment], rng)
-            covered = life.check_cut(entries[:moment], files, folder)
-            done += 1
-        if SERVING not in [entry.offset for entry in entries[:moment] if entry.kind is Kind.MARK]:
-            history.images = life.before
+            moment = self._moment(entries, restart)
+            files = cut(before, blocks, entries[:moment], self.rng)
+            covered, n_starts = covered_by(entries[:moment], self.covered)
+            check_cut(possible[n_starts], covered, files, self.folder)
         # Requests that were never sent before this moment cannot have survived: what is there tells at the next start.
-        history.image[:] = history.images[-1]
-        pair.ldev.write_bytes(files[0])
-        pair.ddev.write_bytes(files[1])
+        self.covered, self.history.images = covered, possible[n_starts]
+        self.history.image[:] = self.history.images[-1]
+        self.pair.ldev.write_bytes(files[0])
+        self.pair.ddev.write_bytes(files[1])
+
+    def _moment(self, entries: Sequence[Entry], restart: int) -> int:
+        """Any, or one in the last start, when the page cache may know more than the files."""
+        if self.rng.random() < 0.6:
+            return self.rng.randrange(1, len(entries) + 1)
+        n_start = [entry.offset for entry in entries[restart:]].index(SERVING)
+        return restart + self.rng.randrange(1, n_start + 2)
+
+    @contextlib.contextmanager
+    def _medium(self, before: list[bytes], blocks: list[int]) -> Iterator[None]:
+        """A start that reads the log device beside the page cache finds what the journal says."""
+
+        def open_direct(ldev_fd: int, sector: SuperSector) -> int:
+            path = self.folder / "medium"
+            path.write_bytes(on_medium(before, blocks, self.recorder.entries())[LOG])
+            return os.open(path, os.O_RDONLY)
+
+        real, medium._open_direct = medium._open_direct, open_direct
+        try:
+            yield
+        finally:
+            medium._open_direct = real
 
 
 def main() -> None:
     """Runs one chain."""
     seed, n_cuts = int(sys.argv[1]), int(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
-        chain(seed, n_cuts, Path(folder), Recorder())
+        chain = Chain(seed, Path(folder), Recorder())
+        for _ in range(0, n_cuts, CUTS_IN_A_LIFE):
+            chain.live()
     print(f"{n_cuts} cuts")
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from walbd.device.control import CONTROL_SUFFIX
-from walbd.device.user.pair import verified_sector
+from walbd.device.user.pair import refuse_one_for_both, verified_sector
 from walbd.device.user.server import ServerOptions
 from walbd.device.user.sockets import is_answered, socket_path
 from walbd.model.error import InvalidArgument, StorageFailure, WalbError
@@ -23,6 +23,7 @@ def check_device(options: ServerOptions) -> str:
     control = socket_path(options.socket_dir, options.name, CONTROL_SUFFIX)
     _check_folder(options.socket_dir)
     is_served = is_answered(control)
+    refuse_one_for_both(options.ldev_path, options.ddev_path)
     with ExitStack() as opened:
         log_fd, data_fd = (_open(path, opened) for path in (options.ldev_path, options.ddev_path))
         sector = _check_pair(options, log_fd, data_fd)

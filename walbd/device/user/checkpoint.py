@@ -6,7 +6,7 @@ One at a time; each is a checkpoint too (wdev.md section 4).
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.engine import Engine
@@ -21,12 +21,19 @@ MAX_INTERVAL_MS = 86_400_000
 MAX_FREEZE_SEC = 86_400
 
 
+@dataclass(slots=True)
+class _Freeze:
+    """From the first call of freeze until the melt: calls that still wait, and whether one has returned."""
+
+    n_waiting: int = 0
+    is_complete: bool = False
+
+
 class Checkpointer:
     """Owns the super sector and the freeze state of one device."""
 
     def __init__(self, engine: Engine, files: DeviceFiles, sector: SuperSector, world: World) -> None:
         self.sector = sector
-        self.is_frozen = False
         self._engine = engine
         self._files = files
         self._world = world
@@ -36,6 +43,7 @@ class Checkpointer:
         self._melt_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_asked = False
+        self._freeze: _Freeze | None = None
         engine.on_checkpoint_needed = self._ask
         engine.on_written = self._start_timer
 
@@ -182,20 +190,32 @@ class Checkpointer:
 
     # ---- freeze ----
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether writes are held back, from the begin of a freeze on."""
+        return self._freeze is not None
+
     async def freeze(self, timeout_sec: int) -> None:
-        """Returns when no write is in progress; on a frozen device only the time-out is replaced."""
+        """Returns when no write is in progress; on a frozen device only the time-out is replaced. One that fails or
+        is cancelled takes its own freeze away, not that of others."""
         if timeout_sec < 0:
             raise InvalidArgument(f"time-out out of range: {timeout_sec}")
-        if not self.is_frozen:
-            self.is_frozen = True
+        if self._freeze is None:
+            self._freeze = _Freeze()
             self._engine.hold()
+        freeze = self._freeze
+        freeze.n_waiting += 1
         try:
             await self._engine.settle()
         except BaseException:
-            self.melt()
+            if freeze is self._freeze and freeze.n_waiting == 1 and not freeze.is_complete:
+                self.melt()
             raise
-        if not self.is_frozen:
+        finally:
+            freeze.n_waiting -= 1
+        if freeze is not self._freeze:
             raise BadState("the device was melted before it was frozen", "who else freezes it?")
+        freeze.is_complete = True
         self._cancel_melting()
         if timeout_sec:
             delay = min(timeout_sec, MAX_FREEZE_SEC)
@@ -204,8 +224,8 @@ class Checkpointer:
     def melt(self) -> None:
         """Ends the freeze: what was queued starts."""
         self._cancel_melting()
-        if self.is_frozen:
-            self.is_frozen = False
+        if self._freeze is not None:
+            self._freeze = None
             self._engine.release()
 
     def _cancel_melting(self) -> None:

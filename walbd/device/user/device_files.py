@@ -11,6 +11,7 @@ from pathlib import Path
 
 from walbd._core import ffi, lib
 from walbd.device.ownership import OwnedFile
+from walbd.device.user.pair import refuse_one_for_both
 from walbd.model.error import StorageFailure
 from walbd.model.limits import LB_BYTES
 from walbd.wlog.recovery import invalidate_stale
@@ -27,6 +28,7 @@ class DeviceFiles:
         self.ldev_path = str(Path(ldev_path).absolute())
         self.ddev_path = str(Path(ddev_path).absolute())
         self._fds: list[int] = []
+        refuse_one_for_both(ldev_path, ddev_path)
         try:
             self.log_fd = self._keep(OwnedFile(ldev_path).fd)
             self.data_fd = self._keep(OwnedFile(ddev_path).fd)

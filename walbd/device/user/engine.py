@@ -28,6 +28,7 @@ from walbd.device.user.worker import Worker
 from walbd.device.user.writes import MAX_RECORD_LB, MAX_REQUESTS_TOGETHER, Done, Writes
 from walbd.model.error import BadState, StorageFailure
 from walbd.model.limits import LB_BYTES
+from walbd.wlog.recovery import MAX_UNSYNCED_BYTES
 from walbd.wlog.super_sector import SuperSector
 from walbd.world.world import World
 
@@ -97,7 +98,7 @@ class Engine:
         self._held = 0
         self._draining = 0
         self._log_busy = self._data_busy = self._sync_busy = self._search_busy = False
-        self._needs_room = self._needs_search = False
+        self._needs_room = self._needs_search = self._needs_sync = False
         self._unsynced_bytes = 0
         self._memory_bytes = 0
         self._sync_timer: asyncio.TimerHandle | None = None
@@ -110,6 +111,7 @@ class Engine:
         self.files.use(sector)
         self._ahead = LookAhead(sector)
         self._ring_size_pb = sector.ring_size_pb
+        self._max_unsynced_pb = MAX_UNSYNCED_BYTES // sector.pbs
         self._much_log_pb = MUCH_LOG_BYTES // sector.pbs
         # A record, the padding before it and the header must fit a ring that is still half full.
         lb_per_pb = sector.pbs // LB_BYTES
@@ -165,7 +167,8 @@ class Engine:
     def _next_log_job(self) -> LogJob | None:
         if not (self._incoming or self._flushes):
             return None
-        writes = [] if self._held or self._needs_room or self._needs_search else self._take_incoming()
+        is_waiting = self._held or self._needs_room or self._needs_search or self._needs_sync
+        writes = [] if is_waiting else self._take_incoming()
         self._settle_flushes()
         must_sync = any([each.is_fua for each in writes]) or bool(self._flushes and not self._held)
         if not writes and not must_sync:
@@ -177,11 +180,12 @@ class Engine:
         return LogJob(writes, native, self.positions.latest, limit_lsid, self._zero_limit_lsid(limit_lsid), must_sync)
 
     def _limit_lsid(self) -> int:
-        """Log must end here: what redo needs is never overwritten, with ERROR nothing that was not shipped, and nothing
-        is written up to a block that redo could take for the log's continuation."""
+        """Log must end here: what redo needs is never overwritten, with ERROR nothing that was not shipped, nothing is
+        written up to a block that redo could take for the log's continuation, and no more than a start looks after is
+        ever without a sync."""
         positions = self.positions
         kept = positions.oldest if self._on_full is OnFull.ERROR and not self.is_overflow else positions.prev_written
-        return min(kept + self._ring_size_pb, self._ahead.limit_lsid)
+        return min(kept + self._ring_size_pb, self._ahead.limit_lsid, positions.permanent + self._max_unsynced_pb)
 
     def _zero_limit_lsid(self, limit_lsid: int) -> int:
         """Below it nobody needs what is in the ring: neither redo nor, as long as nothing was lost, walb-storage."""
@@ -246,6 +250,9 @@ class Engine:
         """The first of _incoming does not fit below limit_lsid."""
         if limit_lsid == self._ahead.limit_lsid:
             self._needs_search = True
+            return
+        if limit_lsid == self.positions.permanent + self._max_unsynced_pb:
+            self._needs_sync = True
             return
         if limit_lsid == self.positions.prev_written + self._ring_size_pb:
             self._needs_room = True
@@ -327,14 +334,15 @@ class Engine:
         if lsid > positions.permanent:
             positions.permanent = lsid
             self._unsynced_bytes = 0
+            self._needs_sync = False
             self.notices.wake()
         self._settle_flushes()
         self._schedule_data()
 
     @property
     def _is_urgent(self) -> bool:
-        """Somebody waits for room in the ring or in memory, or for everything to be written."""
-        return bool(self._draining or self._needs_room or self.is_full)
+        """Somebody waits for room in the ring or in memory, for a sync, or for everything to be written."""
+        return bool(self._draining or self._needs_room or self._needs_sync or self.is_full)
 
     def _schedule_sync(self) -> None:
         """Sees to it that what is in the log becomes permanent without further I/O."""
@@ -364,6 +372,7 @@ class Engine:
             self._sync_busy = False
         if not self.failure:
             self._permanent_to(target_lsid)
+            self._pump_log()
             self._schedule_sync()
         self._progress.wake()
 
@@ -461,7 +470,8 @@ class Engine:
         self.positions.prev_written = written_lsid
         self._needs_room = False
         self.notices.wake()
-        self._pump_log()
+        # Not from within: who finds too little room asks for the next checkpoint, when this one is over.
+        asyncio.get_running_loop().call_soon(self._pump_log)
         self._progress.wake()
 
     def hold(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 
-from walbd.model.error import Corrupted, InvalidArgument
+from walbd.model.error import Corrupted, InvalidArgument, WalbError
 from walbd.wlog.format_ldev import MIN_RING_PB
 from walbd.wlog.super_sector import SuperSector, physical_block_size, read_super_sector
 
@@ -20,6 +21,11 @@ def verified_sector(log_fd: int, data_fd: int, ldev_path: str, ddev_path: str, n
     try:
         sector = read_super_sector(log_fd, log_bytes or data_bytes, ldev_path)
     except Corrupted as error:
+        if _is_log_device(data_fd, log_bytes or data_bytes, ddev_path):
+            # Formatting would be the worst thing to do now.
+            raise InvalidArgument(
+                f"{ldev_path} is not a log device, but {ddev_path} is one", "are -ldev and -ddev exchanged?"
+            ) from error
         raise Corrupted(
             error.message, _remedy(log_fd, f"wdevc format-ldev {ldev_path} {ddev_path} -n {name}")
         ) from error
@@ -29,6 +35,25 @@ def verified_sector(log_fd: int, data_fd: int, ldev_path: str, ddev_path: str, n
             f"give it at least {MIN_RING_PB} and format it",
         )
     return sector
+
+
+def refuse_one_for_both(ldev_path: str, ddev_path: str) -> None:
+    """Raises InvalidArgument when both are one and the same."""
+    try:
+        log, data = os.stat(ldev_path), os.stat(ddev_path)
+    except OSError:
+        return  # opening them tells more
+    is_same_node = stat.S_ISBLK(log.st_mode) and stat.S_ISBLK(data.st_mode) and log.st_rdev == data.st_rdev
+    if is_same_node or os.path.samestat(log, data):
+        raise InvalidArgument(f"{ldev_path} is named as the log device and as the data device")
+
+
+def _is_log_device(fd: int, pbs: int | None, path: str) -> bool:
+    try:
+        read_super_sector(fd, pbs, path)
+    except WalbError:
+        return False
+    return True
 
 
 def _remedy(log_fd: int, command: str) -> str:

@@ -17,8 +17,6 @@ def open_device(files: DeviceFiles, name: str) -> tuple[SuperSector, bool]:
     """Verifies the pair, redoes what the data device lacks, and returns the super sector as it is on disk now (but for
     the name, which the next super write stores) and the overflow flag. Blocks."""
     sector = verified_sector(files.log_fd, files.data_fd, files.ldev_path, files.ddev_path, name)
-    # A killed server may have left log that is not durable yet; the data device must not get ahead of it (15.5).
-    files.sync_log()
     try:
         recovered = recover(files.log_fd, files.data_fd, sector, window_pb(sector))
     except WalbError as error:
