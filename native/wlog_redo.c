@@ -129,6 +129,20 @@ int walb_log_redo_feed(walb_log_redo *r, const uint8_t *data, uint64_t n_pb)
     }
 }
 
+int walb_log_follow(const uint8_t *data, uint64_t n_pb, uint32_t pbs, uint32_t salt, uint64_t *lsid)
+{
+    uint64_t at_pb = 0;
+    walb_log_pack pack;
+
+    while (at_pb < n_pb) {
+        if (walb_log_pack_parse(data + at_pb * pbs, pbs, salt, *lsid, &pack) != 0)
+            return 1;
+        at_pb += 1 + pack.total_pb;
+        *lsid += 1 + pack.total_pb;
+    }
+    return 0;
+}
+
 int walb_log_find_stale(const uint8_t *data, uint64_t n_pb, uint64_t lsid, uint32_t pbs, uint32_t salt, uint64_t *index)
 {
     for (; *index < n_pb; ++*index) {

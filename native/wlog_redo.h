@@ -35,6 +35,10 @@ void walb_log_redo_init(walb_log_redo *r, uint32_t pbs, uint32_t salt, uint64_t 
  *   WALB_LOG_IO_ERROR  */
 int walb_log_redo_feed(walb_log_redo *r, const uint8_t *data, uint64_t n_pb);
 
+/* Follows the packs of a log through n_pb blocks that begin at *lsid, by their headers: their data may be wrong. Returns
+ * 1 when no pack begins at the new *lsid, 0 when that lies behind the blocks. */
+int walb_log_follow(const uint8_t *data, uint64_t n_pb, uint32_t pbs, uint32_t salt, uint64_t *lsid);
+
 /* Searches n_pb blocks, the first at lsid, for one that a later recovery could take for a pack of this log at its place
  * (section 16.5), from block *index on. Returns 1 and its index, or 0. */
 int walb_log_find_stale(const uint8_t *data, uint64_t n_pb, uint64_t lsid, uint32_t pbs, uint32_t salt,

@@ -45,7 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!take_log_input(&in, data, size, signs))
             break;
         if (walb_log_is_pbs(in.pbs)) {
+            uint64_t end_lsid = in.begin_lsid;
             redo(&in, fd);
+            walb_log_follow(in.log, in.size / in.pbs, in.pbs, in.salt, &end_lsid);
             while (walb_log_find_stale(in.log, in.size / in.pbs, in.begin_lsid, in.pbs, in.salt, &index))
                 index++;
         }

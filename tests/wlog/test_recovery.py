@@ -27,7 +27,7 @@ from tests.wlog.log_strategies import (
     write_log,
 )
 from walbd.model.error import Corrupted, StorageFailure
-from walbd.wlog.recovery import recover
+from walbd.wlog.recovery import _end_of_headers, recover
 from walbd.wlog.ring import pb_of_lsid, write_ring
 from walbd.wlog.source import LogSource
 from walbd.wlog.super_sector import SuperSector, read_super_sector
@@ -103,6 +103,16 @@ def test_blocks_lost_out_of_order_never_let_a_later_write_survive_an_earlier_one
         kept = recorded(ldev.fileno(), super_sector, recovered.super_sector.written_lsid)
         assert kept == as_recorded(writes[: len(kept)])
         assert content(ddev.fileno()) == image_after(writes[: len(kept)])
+
+
+@given(PBS, SALTS, WRITES, st.integers(0, 2000), st.integers(1, 8))
+def test_the_headers_tell_where_a_log_would_end_however_little_is_looked_at_at_once(
+    pbs: int, salt: int, writes: list[Write], lsid: int, window_pb: int
+) -> None:
+    super_sector = make_super(pbs, salt, RING_PB[pbs], lsid)
+    with log_device(super_sector) as ldev, patch("walbd.wlog.recovery.READ_BYTES", window_pb * pbs):
+        end, _ = write_log(ldev, super_sector, writes, lsid, max_pack_pb=32)
+        assert _end_of_headers(ldev.fileno(), super_sector) == end
 
 
 def test_a_stale_pack_behind_the_end_never_comes_back() -> None:

@@ -102,14 +102,16 @@ def _make_durable(ldev_fd: int, super_sector: SuperSector) -> None:
 
 def _end_of_headers(ldev_fd: int, super_sector: SuperSector) -> int:
     """Where the log from written_lsid on ends if the data of all its packs are right."""
-    lsid, limit = super_sector.written_lsid, super_sector.written_lsid + super_sector.ring_size_pb
-    block, pack = bytearray(super_sector.pbs), ffi.new("walb_log_pack *")
-    while lsid < limit:
-        read_ring(ldev_fd, super_sector, lsid, memoryview(block))
-        if lib.walb_log_pack_parse(ffi.from_buffer(block), super_sector.pbs, super_sector.salt, lsid, pack):
-            break
-        lsid += 1 + pack.total_pb
-    return min(lsid, limit)
+    pbs, limit = super_sector.pbs, super_sector.written_lsid + super_sector.ring_size_pb
+    lsid = ffi.new("uint64_t *", super_sector.written_lsid)
+    window = memoryview(mmap.mmap(-1, READ_BYTES))
+    is_end = False
+    while lsid[0] < limit and not is_end:
+        size_pb = min(READ_BYTES // pbs, limit - lsid[0])
+        part = window[: size_pb * pbs]
+        read_ring(ldev_fd, super_sector, lsid[0], part)
+        is_end = lib.walb_log_follow(ffi.from_buffer(part), size_pb, pbs, super_sector.salt, lsid)
+    return int(min(lsid[0], limit))
 
 
 def is_overflown(ldev_fd: int, super_sector: SuperSector, latest_lsid: int) -> bool:
