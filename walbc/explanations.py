@@ -29,7 +29,8 @@ COMMANDS = {
         "walbc -s a0 clear-vol vol0",
     ),
     "reset-vol": Explanation(
-        "The volume becomes SyncReady. At a storage (Stopped) all log is discarded and the next gid is GID (0);\n"
+        "The volume becomes SyncReady. At a storage (Stopped) all log is discarded; the gids of a hash backup follow\n"
+        "the last one that was given, or GID;\n"
         "at an archive (Stopped or SyncReady) images and diffs are gone for good.\n"
         "After an overflow of the log: stop, reset-vol, hash-bkp at the storage.",
         "walbc -s s0 reset-vol vol0",

@@ -254,5 +254,32 @@ async def test_a_hash_backup_brings_a_volume_back_after_its_log_was_reset(group:
             await storage.call("hash-bkp", "v0", "8M")
         await storage.call("hash-bkp", "v0")
         assert await storage.state() == "Target"
+        taken = group.archive.backups[-1].snapshot
+        assert taken is not None and taken.gid_begin == group.archive.latest.gid_end + 1
         (line,) = [line for line in await storage.get("tasks", "v0") if "kind:hash-bkp" in line]
         assert "done:131072\ttotal:131072" in line and "result:succeeded" in line
+
+
+@pytest.mark.parametrize("loses", ["reset-vol", "a failed backup"])
+async def test_a_gid_of_log_that_was_lost_is_never_given_again(group: Group, loses: str) -> None:
+    async with group.target() as storage:
+        group.proxy.refusal = BadState("no room")
+        lost = [int((await storage.call("snapshot", "v0"))[0]) for _ in range(4 + group.archive.latest.gid_end)]
+        await storage.call("stop", "v0", "force")
+        await storage.call("reset-vol", "v0")
+        if loses == "a failed backup":
+            group.archive.at_step = refuse
+            with pytest.raises(Refused):
+                await storage.call("hash-bkp", "v0")
+            group.archive.at_step = None
+            await until(lambda: storage.daemon.volumes.get("v0").state == "SyncReady")
+        await storage.call("hash-bkp", "v0")
+        taken = group.archive.backups[-1].snapshot
+        assert taken is not None and taken.gid_begin > max(lost)
+        assert int((await storage.call("snapshot", "v0"))[0]) > max(lost)
+
+
+async def refuse(step: str) -> None:
+    """An archive that fails when the image comes."""
+    if step == "image":
+        raise BadState("out of order")

@@ -162,6 +162,7 @@ def test_what_a_proxy_lost_with_its_disk_is_made_good_by_a_hash_backup(site: Sit
     walbc.stop(site.s0, site.name)
     walbc.hash_backup(site.s0, site.name)
     after = site.snapshot(writer, site.a0)
+    assert lost not in walbc.get_restorable_gid(site.a0, site.name, "all")
     site.check(group.archive, before, after)
 
 

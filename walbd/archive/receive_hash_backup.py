@@ -105,7 +105,7 @@ class _HashBackup:
         volume = self.scan.volume
         taken = gids_taken(volume.content.diffs, self.latest)
         uuid, snapshot, received = await volume.unless_cancelled(self._converse(new, taken))
-        if snapshot.gid_begin != taken.gid_end + 1:
+        if snapshot.gid_begin <= taken.gid_end:
             raise ProtocolViolation(f"{COMMAND}:{volume.name}:snapshot {snapshot} does not follow {taken}")
         diff = hash_backup_diff(self.latest, snapshot, self.backup.timestamp)
         return uuid, await run_to_end(self.archive.world, received.commit, diff)

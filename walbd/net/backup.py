@@ -70,6 +70,9 @@ class BackupSender(ABC):
         self._request = request
         self.resumable_uuid = NIL_UUID
         """To be set before `ask` when the log since a backup that was cut is complete: its uuid."""
+        self.last_gid = 0
+        """To be set before `ask`: a gid this storage has given already never stands for something else, even when the
+        archive does not know it because the log was lost."""
         self.begin_bytes = 0
         """Known after `ask`: where the image begins that is still to be sent. 0: the log must be reset first."""
 

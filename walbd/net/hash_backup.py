@@ -58,12 +58,13 @@ class HashBackupSender(BackupSender):
         self._hash_request = HashBackupRequest(request, connection.world.random_bytes(HASH_KEY_BYTES))
 
     async def ask(self) -> int:
-        """Sends the request; the new log begins after all gids that the archive knows."""
+        """Sends the request; the new log begins after all gids that the archive knows or this storage has given."""
         self._connection.start_heartbeats()
         await self._connection.send(FrameType.REQUEST, self._hash_request.encode())
         await self._connection.recv(FrameType.ACCEPT)
         frame = await self._connection.recv(FrameType.SNAPSHOT)
-        return Snapshot.decode(frame.payload, f"latest snapshot from {self._connection}").gid_end + 1
+        latest = Snapshot.decode(frame.payload, f"latest snapshot from {self._connection}")
+        return max(latest.gid_end, self.last_gid) + 1
 
     async def send_image(self, read_at: ReadAt, hooks: Hooks | None = None) -> None:
         """Sends what differs from the archive's latest snapshot."""

@@ -78,6 +78,7 @@ async def _converse(volume: StorageVolume, kind: Kind, request: ControlRequest, 
         )
         sender = kind.sender(connection, backup)
         sender.resumable_uuid = await _resumable_uuid(volume)
+        sender.last_gid = volume.records.last_gid
         gid_begin = await _ask(sender, connection)
         work.is_begun = True
         await request.accept()

@@ -108,7 +108,8 @@ class StorageCommands:
     async def _reset_vol(self, request: ControlRequest) -> Lines:
         given = Parameters(request.params, 1, 2)
         given.volume()
-        await self._volume(request.params).reset(given.number(1, 0))
+        volume = self._volume(request.params)
+        await volume.reset(given.number(1, volume.records.last_gid))
         return None
 
     async def _kick(self, request: ControlRequest) -> Lines:

@@ -59,6 +59,11 @@ class SnapshotRecords:
         """The newest snapshot, or `done` when none waits."""
         return self.queue[-1] if self.queue else self.done
 
+    @property
+    def last_gid(self) -> int:
+        """The last gid that was given to log of this volume, also to log that is lost since; 0 for none."""
+        return 0 if self.newest.gid == INVALID_GID else self.newest.gid
+
     async def take(self, lsid: int, max_pb: int, *, is_mergeable: bool) -> LsidGid:
         """Takes a snapshot at lsid (the log before it is durable), durable when this returns; at the newest one's place
         when that was taken after lsid had been asked for."""

@@ -152,7 +152,7 @@ class StorageVolume(Volume):
         with self.machine.begin(START_STANDBY) as change:
             info = await self.device().info()
             if info.is_overflow:
-                await self.reset_log(0)
+                await self.reset_log(self.records.last_gid)
             else:
                 await self._save_uuid(info.uuid)
             await self.save_state(STANDBY)
