@@ -45,7 +45,7 @@ def convert(
     """Log bytes to an indexed file, fed in chunks."""
     with (
         open(path, "wb", buffering=0) as file,
-        LogToIndexedWdiff(file.fileno(), uuid, pbs, salt, lsid, path.parent) as converter,
+        LogToIndexedWdiff(file.fileno(), uuid, pbs, salt, lsid, Path(tempfile.gettempdir())) as converter,
     ):
         for at in range(0, len(log), chunk):
             converter.feed(log[at : at + chunk])

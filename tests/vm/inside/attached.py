@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,15 @@ def mounted(device: str | Path, folder: Path) -> Iterator[Path]:
 def check_ext4(device: str | Path) -> None:
     """Fails the test unless e2fsck finds the file system clean."""
     run("e2fsck", "-f", "-n", device)
+
+
+def free_blocks(device: str | Path) -> list[tuple[int, int]]:
+    """(begin, end) in bytes of what an ext4 does not use."""
+    text = run("dumpe2fs", device)
+    (block_bytes,) = map(int, re.findall(r"^Block size: +(\d+)$", text, re.MULTILINE))
+    ranges = ", ".join(re.findall(r"^  Free blocks: (.*)$", text, re.MULTILINE))
+    found = re.findall(r"(\d+)(?:-(\d+))?", ranges)
+    return [(int(begin) * block_bytes, (int(end or begin) + 1) * block_bytes) for begin, end in found]
 
 
 def restarted(server: Server) -> Server:
