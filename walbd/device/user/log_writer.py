@@ -48,7 +48,7 @@ class LogWriter:
         """Writes and syncs here and now."""
         try:
             return self._write(job)
-        except BaseException as error:
+        except Exception as error:
             return error
 
     def submit(self, job: LogJob, done: Callable[[LogResult], None]) -> None:
