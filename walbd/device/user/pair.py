@@ -45,7 +45,9 @@ def refuse_one_for_both(ldev_path: str, ddev_path: str) -> None:
         return  # opening them tells more
     is_same_node = stat.S_ISBLK(log.st_mode) and stat.S_ISBLK(data.st_mode) and log.st_rdev == data.st_rdev
     if is_same_node or os.path.samestat(log, data):
-        raise InvalidArgument(f"{ldev_path} is named as the log device and as the data device")
+        raise InvalidArgument(
+            f"{ldev_path} is named as the log device and as the data device", "name two devices with -ldev and -ddev"
+        )
 
 
 def _is_log_device(fd: int, pbs: int | None, path: str) -> bool:
