@@ -115,7 +115,7 @@ def test_a_start_reads_a_window_of_a_large_ring_only(tmp_path: Path, monkeypatch
     files = DeviceFiles(str(pair.ldev), str(pair.ddev))
     open_device(files, "vol")
     files.close()
-    assert bytes_read() - before < 3 * look_ahead.WINDOW_BYTES
+    assert bytes_read() - before < 2 * look_ahead.WINDOW_BYTES
 
 
 def bytes_read() -> int:

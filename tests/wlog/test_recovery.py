@@ -110,7 +110,7 @@ def test_the_headers_tell_where_a_log_would_end_however_little_is_looked_at_at_o
     pbs: int, salt: int, writes: list[Write], lsid: int, window_pb: int
 ) -> None:
     super_sector = make_super(pbs, salt, RING_PB[pbs], lsid)
-    with log_device(super_sector) as ldev, patch("walbd.wlog.recovery.READ_BYTES", window_pb * pbs):
+    with log_device(super_sector) as ldev, patch("walbd.wlog.recovery.HEADERS_BYTES", window_pb * pbs):
         end, _ = write_log(ldev, super_sector, writes, lsid, max_pack_pb=32)
         assert _end_of_headers(ldev.fileno(), super_sector) == end
 

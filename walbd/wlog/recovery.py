@@ -21,6 +21,8 @@ from walbd.wlog.super_sector import SuperSector, device_size_bytes, write_super_
 
 # A device never has more log than this that no sync covers.
 MAX_UNSYNCED_BYTES = 64 << 20
+# Headers are looked for in so much at a time: after a clean stop there is no log to be read.
+HEADERS_BYTES = 1 << 20
 # What a block that is no pack of this log looks like. Any other reason means that a header verifies and says nonsense:
 # acknowledged writes may be behind it.
 _NATURAL_ENDS = frozenset(
@@ -104,10 +106,10 @@ def _end_of_headers(ldev_fd: int, super_sector: SuperSector) -> int:
     """Where the log from written_lsid on ends if the data of all its packs are right."""
     pbs, limit = super_sector.pbs, super_sector.written_lsid + super_sector.ring_size_pb
     lsid = ffi.new("uint64_t *", super_sector.written_lsid)
-    window = memoryview(mmap.mmap(-1, READ_BYTES))
+    window = memoryview(mmap.mmap(-1, HEADERS_BYTES))
     is_end = False
     while lsid[0] < limit and not is_end:
-        size_pb = min(READ_BYTES // pbs, limit - lsid[0])
+        size_pb = min(HEADERS_BYTES // pbs, limit - lsid[0])
         part = window[: size_pb * pbs]
         read_ring(ldev_fd, super_sector, lsid[0], part)
         is_end = lib.walb_log_follow(ffi.from_buffer(part), size_pb, pbs, super_sector.salt, lsid)
