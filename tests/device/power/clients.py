@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import random
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,16 +19,14 @@ from tests.device.engine_rig import Rig
 from tests.device.history import LB_BYTES, NEVER, Request, check_registers, check_survivors, start_from, values_of
 from tests.device.history import Kind as Asked
 from tests.device.many_clients import Draw, Notes, run_clients
+from tests.device.power.chain import CUTS_IN_A_LIFE, redone, run
 from tests.device.power.journal import Entry, Kind, Recorder, cut
 from tests.device.walb_devices import Pair
 from walbd.device.user import look_ahead
 from walbd.device.user.connection import Connection
 from walbd.device.user.handshake import Export
-from walbd.wlog.recovery import recover
-from walbd.wlog.super_sector import read_super_sector
 
 SIZE_LB = 128
-CUTS_IN_A_LIFE = 4
 
 
 class Marks(Notes):
@@ -88,7 +83,7 @@ class Chain:
             requests = self.known
             if moment > n_starting:
                 requests = [*start_from(found), *marks.as_of(entries[:moment])]
-            check_survivors(requests, self._redone(files))
+            check_survivors(requests, values_of(redone(files, self.folder)))
         self.known = requests
         self.pair.ldev.write_bytes(files[0])
         self.pair.ddev.write_bytes(files[1])
@@ -140,29 +135,6 @@ class Chain:
         else:
             await asyncio.sleep(0.002)
 
-    def _redone(self, files: Sequence[bytes]) -> list[int]:
-        """What the device holds when it is started on these files."""
-        paths = self.folder / "cut.ldev", self.folder / "cut.ddev"
-        for path, content in zip(paths, files, strict=True):
-            path.write_bytes(content)
-        ldev, ddev = (os.open(path, os.O_RDWR) for path in paths)
-        try:
-            recover(ldev, ddev, read_super_sector(ldev))
-        finally:
-            os.close(ldev)
-            os.close(ddev)
-        return values_of(paths[1].read_bytes())
-
-
-def main() -> None:
-    """Runs one chain."""
-    seed, n_cuts = int(sys.argv[1]), int(sys.argv[2])
-    with tempfile.TemporaryDirectory() as folder:
-        chain = Chain(seed, Path(folder), Recorder())
-        for _ in range(0, n_cuts, CUTS_IN_A_LIFE):
-            chain.live()
-    print(f"{n_cuts} cuts")
-
 
 if __name__ == "__main__":
-    main()
+    run(Chain)

@@ -15,23 +15,20 @@ import asyncio
 import contextlib
 import os
 import random
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.device.engine_rig import Rig
+from tests.device.power.chain import CUTS_IN_A_LIFE, redone, run
 from tests.device.power.journal import Entry, Kind, Recorder, cut, on_medium
 from tests.device.walb_devices import Pair
 from walbd.device.user import look_ahead
 from walbd.model.error import BadState, InvalidArgument, StorageFailure
 from walbd.wlog import medium
-from walbd.wlog.recovery import recover
-from walbd.wlog.super_sector import SuperSector, read_super_sector
+from walbd.wlog.super_sector import SuperSector
 
 DATA_BYTES = 64 << 10
-CUTS_IN_A_LIFE = 4
 LOG, DATA = 0, 1
 SERVING = 1 << 32
 """A mark from here on: the start is over. Below: so many requests are covered."""
@@ -177,16 +174,7 @@ def covered_by(entries: Sequence[Entry], before: int) -> tuple[int, int]:
 
 def check_cut(images: list[bytes], covered: int, files: Sequence[bytes], folder: Path) -> None:
     """Redoes what a cut left and checks it."""
-    paths = folder / "cut.ldev", folder / "cut.ddev"
-    for path, content in zip(paths, files, strict=True):
-        path.write_bytes(content)
-    ldev, ddev = (os.open(path, os.O_RDWR) for path in paths)
-    try:
-        recover(ldev, ddev, read_super_sector(ldev))
-    finally:
-        os.close(ldev)
-        os.close(ddev)
-    found = places(images, paths[1].read_bytes(), covered)
+    found = places(images, redone(files, folder), covered)
     assert found, f"{covered} changes were covered; the device is in no state at or after that"
 
 
@@ -252,15 +240,5 @@ class Chain:
             medium._open_direct = real
 
 
-def main() -> None:
-    """Runs one chain."""
-    seed, n_cuts = int(sys.argv[1]), int(sys.argv[2])
-    with tempfile.TemporaryDirectory() as folder:
-        chain = Chain(seed, Path(folder), Recorder())
-        for _ in range(0, n_cuts, CUTS_IN_A_LIFE):
-            chain.live()
-    print(f"{n_cuts} cuts")
-
-
 if __name__ == "__main__":
-    main()
+    run(Chain)
