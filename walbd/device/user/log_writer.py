@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from walbd.device.user.device_files import DeviceFiles
@@ -42,7 +42,8 @@ class LogWriter:
     def takes_no_waiting(self, job: LogJob) -> bool:
         """True when `run` will return at once, as far as one can tell: the page cache takes small writes, unless the
         disk cannot follow. The caller knows of no sync that is under way."""
-        return not (self._is_slow or job.is_synced or _log_bytes(job.writes) > MAX_AT_ONCE_BYTES)
+        size_bytes = sum([each.log_bytes for each in job.writes])
+        return not (self._is_slow or job.is_synced or size_bytes > MAX_AT_ONCE_BYTES)
 
     def run(self, job: LogJob) -> LogResult:
         """Writes and syncs here and now."""
@@ -68,7 +69,3 @@ class LogWriter:
     def stop(self) -> None:
         """Ends the thread."""
         self._thread.stop()
-
-
-def _log_bytes(writes: Sequence[Writes]) -> int:
-    return sum([each.log_bytes for each in writes])
