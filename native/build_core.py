@@ -42,7 +42,8 @@ ffibuilder.set_source(
     sources=[f"native/{name}" for name in SOURCES],
     include_dirs=["native"],
     depends=[f"native/{name}" for name in HEADERS],
-    extra_compile_args=["-O3", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter", "-g"],
+    extra_compile_args=["-O3", "-std=gnu11", "-pthread", "-Wall", "-Wextra", "-Wno-unused-parameter", "-g"],
+    extra_link_args=["-pthread"],
     py_limited_api=False,
 )
 

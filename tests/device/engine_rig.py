@@ -12,6 +12,7 @@ from walbd.device.user.checkpoint import Checkpointer
 from walbd.device.user.chunk import ChunkPool
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.engine import Engine, OnFull
+from walbd.device.user.log_syncer import LogSyncer, Synced
 from walbd.device.user.reader import Reader
 from walbd.device.user.start import open_device
 from walbd.device.user.writes import Writes, data_writes, discard_writes, zero_writes
@@ -45,17 +46,16 @@ class WatchedFiles(DeviceFiles):
         self.most_log_pb = max(self.most_log_pb, next_lsid - self.stored_lsid)
         return count, next_lsid
 
-    def sync_log(self) -> None:
-        covered = self.logged_lsid
-        self._enter("sync log")
-        super().sync_log()
-        self.journal.append(("log synced", covered))
+    def log_syncer(self) -> LogSyncer:
+        return WatchedSyncer(self)
 
-    def sync_log_beside(self) -> None:
-        covered = self.logged_lsid
-        self._enter("sync log beside")
-        super().sync_log_beside()
-        self.journal.append(("log synced", covered))
+    def sync_log(self) -> None:
+        """Before each sync of the log, in a thread."""
+        self._enter("sync log")
+
+    def log_synced(self, covered_lsid: int) -> None:
+        """After each."""
+        self.journal.append(("log synced", covered_lsid))
 
     def clear_stale(self, begin_lsid: int, end_lsid: int) -> None:
         self._enter("clear stale", begin_lsid)
@@ -71,6 +71,42 @@ class WatchedFiles(DeviceFiles):
         self._enter("super sync", sector.written_lsid)
         super().super_sync(sector)
         self.stored_lsid = sector.written_lsid
+
+
+class WatchedSyncer(LogSyncer):
+    """Tells the files what it does, and does not when they object."""
+
+    def __init__(self, files: WatchedFiles) -> None:
+        super().__init__(files.sync_fd, files.ldev_path)
+        self._files = files
+
+    def begin(self, done: Synced) -> None:
+        self.is_busy = True
+        covered = self._files.logged_lsid
+        # What is held back must not hold the loop.
+        gated = asyncio.to_thread(self._files.sync_log) if "sync log" in self._files.gates else self._sync_log()
+
+        def synced(error: StorageFailure | None) -> None:
+            try:
+                self._files.log_synced(covered)
+            except StorageFailure as injected:
+                error = injected
+            done(error)
+
+        def begun(task: asyncio.Task[None]) -> None:
+            error = task.exception()
+            if error is None:
+                super(WatchedSyncer, self).begin(synced)
+            else:
+                self.is_busy = False
+                assert isinstance(error, StorageFailure)
+                done(error)
+
+        self._task = asyncio.ensure_future(gated)
+        self._task.add_done_callback(begun)
+
+    async def _sync_log(self) -> None:
+        self._files.sync_log()
 
 
 class Rig:

@@ -41,16 +41,26 @@ async def test_nothing_reaches_the_data_device_before_its_log_is_synced(rig: Rig
 
 
 async def test_a_write_is_acknowledged_when_it_is_logged_and_a_flush_when_it_is_synced(rig: Rig) -> None:
-    gates = [rig.gate("sync log"), rig.gate("sync log beside")]
+    gate = rig.gate("sync log")
     assert await rig.start_write(0, b"a" * 512) == 0
     flush = rig.start_flush()
     fua = rig.start_write(512, b"b" * 512, is_fua=True)
     plain = rig.start_write(1024, b"c" * 512)
     await asyncio.sleep(0.02)
     assert not flush.done() and not fua.done() and not plain.done()
-    for gate in gates:
-        gate.set()
+    gate.set()
     assert [await flush, await fua, await plain] == [0, 0, 0]
+
+
+async def test_a_sync_covers_only_what_was_in_the_log_when_it_began(rig: Rig) -> None:
+    gate = rig.gate("sync log")
+    await rig.start_write(0, b"a" * 512)
+    rig.engine._start_sync()
+    await rig.start_write(512, b"b" * 512)
+    flush = rig.start_flush()
+    gate.set()
+    assert await flush == 0
+    assert [lsid for what, lsid in rig.files.journal if what == "log synced"] == [2, 4]
 
 
 async def test_a_flush_with_nothing_to_sync_returns_at_once(rig: Rig) -> None:
@@ -67,6 +77,26 @@ async def test_what_arrives_during_a_log_write_becomes_one_batch(rig: Rig) -> No
     assert rig.engine.positions.latest == 2 + 10
 
 
+async def test_what_arrives_during_a_sync_that_somebody_waits_for_becomes_one_batch(rig: Rig) -> None:
+    gate = rig.gate("sync log")
+    writes = [rig.start_write(512 * number, b"x" * 512, is_fua=True) for number in range(10)]
+    gate.set()
+    assert set(await asyncio.gather(*writes)) == {0}
+    done = [what for what, _ in rig.files.journal if what in ("write log", "log synced")]
+    assert done == ["write log", "log synced"] * 2
+
+
+async def test_a_write_does_not_wait_for_the_sync_of_the_one_it_came_with(rig: Rig) -> None:
+    gate = rig.gate("sync log")
+    rig.engine.hold()
+    fua, plain = rig.start_write(0, b"a" * 512, is_fua=True), rig.start_write(512, b"b" * 512)
+    rig.engine.release()
+    assert await plain == 0
+    assert not fua.done()
+    gate.set()
+    assert await fua == 0
+
+
 async def test_a_small_write_is_logged_without_a_thread(rig: Rig) -> None:
     for number in range(3):
         await rig.start_write(512 * number, b"x" * 512)
@@ -75,21 +105,20 @@ async def test_a_small_write_is_logged_without_a_thread(rig: Rig) -> None:
 
 async def test_the_loop_never_writes_what_may_take_its_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walbd.device.user.log_writer.MAX_AT_ONCE_BYTES", 512)
-    await rig.start_write(0, b"x" * 512, is_fua=True)
     await rig.start_write(0, b"x" * 1024)
-    syncing = rig.gate("sync log beside")
+    syncing = rig.gate("sync log")
     rig.engine._start_sync()
     await rig.start_write(0, b"x" * 512)
     syncing.set()
     await rig.engine.settle()
-    assert rig.files.log_threads == ["walb-log"] * 3
+    assert rig.files.log_threads == ["walb-log"] * 2
 
     monkeypatch.setattr("walbd.device.user.log_writer.SLOW_SEC", -1.0)  # every write is slow now
     await rig.start_write(0, b"x" * 512)
     monkeypatch.setattr("walbd.device.user.log_writer.SLOW_SEC", BOUND_SEC)
     for _ in range(2):
         await rig.start_write(0, b"x" * 512)
-    assert rig.files.log_threads[3:] == ["MainThread", "walb-log", "MainThread"]
+    assert rig.files.log_threads[2:] == ["MainThread", "walb-log", "MainThread"]
 
 
 async def test_log_that_was_not_shipped_is_not_filled_over(rig: Rig) -> None:
@@ -124,7 +153,7 @@ async def test_overlapping_writes_end_in_the_order_of_the_log(rig: Rig) -> None:
 
 async def test_no_more_log_is_ever_without_a_sync_than_a_start_looks_after(rig: Rig) -> None:
     rig.engine._max_unsynced_pb = 20
-    gate = rig.gate("sync log beside")
+    gate = rig.gate("sync log")
     writes = [rig.start_write(512 * number, b"a" * 512) for number in range(60)]
     await rig.until(lambda: rig.engine._needs_sync)
     assert not rig.engine._log_busy and rig.engine.positions.latest <= 20
@@ -233,7 +262,7 @@ async def test_set_oldest_takes_only_pack_boundaries_up_to_the_checkpoint(rig: R
     await rig.checkpointer.set_oldest(9)
 
 
-@pytest.mark.parametrize("what", ["write log", "sync log", "sync log beside", "write data", "super sync"])
+@pytest.mark.parametrize("what", ["write log", "sync log", "write data", "super sync"])
 async def test_an_io_error_makes_the_device_read_only(rig: Rig, what: str) -> None:
     await rig.start_write(0, b"k" * 512)
     await rig.engine.settle()

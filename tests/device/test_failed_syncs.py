@@ -56,12 +56,10 @@ async def test_syncs_of_the_log_that_overlap_each_learn_of_a_lost_write(
     sector = rig.checkpointer.sector
     monkeypatch.setattr("walbd.device.user.device_files.invalidate_stale", lambda *_: 1)
     for sync in (
-        rig.files.sync_log,
-        rig.files.sync_log_beside,
         lambda: rig.files.super_sync(sector),
         lambda: rig.files.clear_stale(0, 1),
     ):
         synced.append([])
         sync()
-    used = [fd for fds in synced for fd in set(fds)]
+    used = [rig.files.log_fd, rig.files.sync_fd] + [fd for fds in synced for fd in set(fds)]
     assert len(used) == len(set(used)) == 5  # the data device's, too

@@ -16,7 +16,7 @@ from walbd.model.error import BadState, StorageFailure
 
 SIZE_BYTES = 64 << 10
 OPERATIONS = (
-    "write_log", "sync_log", "sync_log_beside", "write_data", "sync_data", "super_sync", "clear_stale", "reset",
+    "write_log", "sync_log", "log_synced", "write_data", "sync_data", "super_sync", "clear_stale", "reset",
 )  # fmt: skip
 
 

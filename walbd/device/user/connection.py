@@ -160,6 +160,8 @@ class Connection(asyncio.BufferedProtocol):
                     break
                 needed = nbd.REQUEST.size
                 continue
+            if self._begin == self._end:
+                break
             if self._take_writes():
                 continue
             request = parse_request(self._chunk.view, self._begin, self._end)

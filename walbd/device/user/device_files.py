@@ -1,4 +1,4 @@
-"""The log device and the data device: exclusive ownership, and every blocking operation on them.
+"""The log device and the data device: exclusive ownership, and every operation on them that may block.
 
 Tests replace single methods to inject I/O errors.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from walbd._core import ffi, lib
 from walbd.device.ownership import OwnedFile
+from walbd.device.user.log_syncer import LogSyncer
 from walbd.device.user.pair import refuse_one_for_both
 from walbd.model.error import StorageFailure
 from walbd.model.limits import LB_BYTES
@@ -22,7 +23,7 @@ MAX_PACK_BYTES = 256 << 10
 
 
 class DeviceFiles:
-    """The two devices of one walb device. All methods block."""
+    """The two devices of one walb device. All methods block, but for what log_syncer gives."""
 
     def __init__(self, ldev_path: str, ddev_path: str) -> None:
         self.ldev_path = str(Path(ldev_path).absolute())
@@ -34,7 +35,7 @@ class DeviceFiles:
             self.data_fd = self._keep(OwnedFile(ddev_path).fd)
             # The kernel reports a failed write-back once for each open file: whoever may sync the log beside others has
             # one of its own, so that each learns of it.
-            self._sync_fd, self._super_fd, self._search_fd = [
+            self.sync_fd, self._super_fd, self._search_fd = [
                 self._keep(os.open(ldev_path, os.O_RDWR | os.O_CLOEXEC)) for _ in range(3)
             ]
         except BaseException:
@@ -72,13 +73,9 @@ class DeviceFiles:
             raise StorageFailure(f"cannot write log device {self.ldev_path}: {os.strerror(-count)}")
         return count, next_lsid[0]
 
-    def sync_log(self) -> None:
-        """Makes everything written to the log device durable; for the thread that writes it."""
-        self._sync(self.log_fd, self.ldev_path)
-
-    def sync_log_beside(self) -> None:
-        """The same, for another thread."""
-        self._sync(self._sync_fd, self.ldev_path)
+    def log_syncer(self) -> LogSyncer:
+        """Who makes durable what was written to the log device."""
+        return LogSyncer(self.sync_fd, self.ldev_path)
 
     def clear_stale(self, begin_lsid: int, end_lsid: int) -> None:
         """Zeroes, durably, what redo could take for log among the blocks of these lsids (wlog-format.md 16.5)."""

@@ -1,11 +1,13 @@
 """The write path: log first, then the data device (wdev.md sections 2 and 15).
 
-Everything here runs on the event loop; the log writer and the data thread do the blocking work, one job each at a time.
+Everything here runs on the event loop; log writer, log syncer and data thread do the blocking work, one job each at a
+time.
 
     submit -> incoming -> [log writer] -> logged, pending, acknowledged
-                                       -> log synced (permanent) -> [data thread] -> written
+                                       -> [log syncer] -> permanent, flushes and FUA acknowledged
+                                                       -> [data thread] -> written
 
-Group commit: whatever arrived while a log job was in flight is the next job.
+Group commit: whatever arrived while a log job was in flight, or a sync that somebody waits for, is the next job.
 """
 
 from __future__ import annotations
@@ -90,14 +92,17 @@ class Engine:
         self._world = world
         self._on_full = on_full
         self._log_writer = LogWriter(files)
+        self._log_syncer = files.log_syncer()
         self._data_thread: Worker[None] = Worker("walb-data")
         self._incoming: deque[Writes] = deque()
         self._logged: deque[LoggedBatch] = deque()
-        self._flushes: list[tuple[int, Done]] = []
+        # Who waits for a sync up to an lsid, in the order of the lsids. Flushes that come during a hold: for its end.
+        self._unsettled: deque[tuple[int, Done]] = deque()
+        self._held_flushes: list[Done] = []
         self._progress = Notices()
         self._held = 0
         self._draining = 0
-        self._log_busy = self._data_busy = self._sync_busy = self._search_busy = False
+        self._log_busy = self._data_busy = self._search_busy = False
         self._needs_room = self._needs_search = self._needs_sync = False
         self._unsynced_bytes = 0
         self._memory_bytes = 0
@@ -143,41 +148,40 @@ class Engine:
         self._incoming.append(writes)
 
     def flush(self, done: Done) -> None:
-        """Calls done(0) when a sync covers every write completed before."""
+        """Calls done(0) when a sync covers every write completed before. Call kick after the last."""
         if self.failure:
             done(EIO)
-            return
-        self._flushes.append((self.positions.completed, done))
-        self._settle_flushes()
+        elif self._held:
+            self._held_flushes.append(done)
+        else:
+            self._unsettled.append((self.positions.completed, done))
+            self._acknowledge_synced()
 
     def kick(self) -> None:
         """Starts what can be started."""
         self._pump_log()
+        if self._unsettled:
+            self._schedule_sync()
 
     # ---- log ----
 
     def _pump_log(self) -> None:
         while not (self._log_busy or self.failure) and (job := self._next_log_job()):
-            if self._sync_busy or not self._log_writer.takes_no_waiting(job):
+            if self._log_syncer.is_busy or not self._log_writer.takes_no_waiting(job):
                 self._log_busy = True
                 self._log_writer.submit(job, partial(self._log_done, job))
             else:
                 self._logged_job(job, self._log_writer.run(job))
 
     def _next_log_job(self) -> LogJob | None:
-        if not (self._incoming or self._flushes):
+        if not self._incoming or (self._unsettled and self._log_syncer.is_busy):
             return None
-        is_waiting = self._held or self._needs_room or self._needs_search or self._needs_sync
-        writes = [] if is_waiting else self._take_incoming()
-        self._settle_flushes()
-        must_sync = any([each.is_fua for each in writes]) or bool(self._flushes and not self._held)
-        if not writes and not must_sync:
+        if self._held or self._needs_room or self._needs_search or self._needs_sync:
             return None
-        if must_sync:
-            self.positions.flush = self.positions.completed
+        writes = self._take_incoming()
         native = bytearray().join([each.native for each in writes])
         limit_lsid = self._limit_lsid()
-        return LogJob(writes, native, self.positions.latest, limit_lsid, self._zero_limit_lsid(limit_lsid), must_sync)
+        return LogJob(writes, native, self.positions.latest, limit_lsid, self._zero_limit_lsid(limit_lsid))
 
     def _limit_lsid(self) -> int:
         """Log must end here: what redo needs is never overwritten, with ERROR nothing that was not shipped, nothing is
@@ -224,16 +228,14 @@ class Engine:
                 self._lacks_room(job.limit_lsid)
         elif writes:
             self.is_full_of_log = False
-        self.pending.add(job.native, count)
         self._logged_to(writes, next_lsid)
-        if job.is_synced:
-            self._permanent_to(next_lsid)
+        self._unsettled.extend([(next_lsid, each.done) for each in writes if each.is_fua and each.done is not None])
+        self._schedule_sync()
+        self.pending.add(job.native, count)
         for each in writes:
-            if each.done is not None:
+            if each.done is not None and not each.is_fua:
                 each.done(0)
         self._check_space()
-        self._schedule_sync()
-        self._schedule_data()
         self._progress.wake()
 
     def _cut(self, writes: list[Writes], count: int) -> list[Writes]:
@@ -321,12 +323,9 @@ class Engine:
 
     # ---- sync ----
 
-    def _settle_flushes(self) -> None:
-        covered = [done for target, done in self._flushes if target <= self.positions.permanent]
-        if covered and not self._held:
-            self._flushes = [entry for entry in self._flushes if entry[0] > self.positions.permanent]
-            for done in covered:
-                done(0)
+    def _acknowledge_synced(self) -> None:
+        while self._unsettled and self._unsettled[0][0] <= self.positions.permanent:
+            self._unsettled.popleft()[1](0)
 
     def _permanent_to(self, lsid: int) -> None:
         positions = self.positions
@@ -336,7 +335,7 @@ class Engine:
             self._unsynced_bytes = 0
             self._needs_sync = False
             self.notices.wake()
-        self._settle_flushes()
+        self._acknowledge_synced()
         self._schedule_data()
 
     @property
@@ -344,11 +343,16 @@ class Engine:
         """Somebody waits for room in the ring or in memory, for a sync, or for everything to be written."""
         return bool(self._draining or self._needs_room or self._needs_sync or self.is_full)
 
+    @property
+    def _has_nothing_to_sync(self) -> bool:
+        """There is nothing new, or it cannot be synced now."""
+        return bool(self._log_syncer.is_busy or self.failure or self.positions.permanent == self.positions.completed)
+
     def _schedule_sync(self) -> None:
         """Sees to it that what is in the log becomes permanent without further I/O."""
-        if self._sync_busy or self.failure or self.positions.permanent == self.positions.completed:
+        if self._has_nothing_to_sync:
             return
-        if self._is_urgent or self._unsynced_bytes >= LOG_SYNC_BYTES:
+        if self._unsettled or self._is_urgent or self._unsynced_bytes >= LOG_SYNC_BYTES:
             self._start_sync()
         elif self._sync_timer is None:
             self._sync_timer = asyncio.get_running_loop().call_later(LOG_SYNC_SEC, self._start_sync)
@@ -357,20 +361,16 @@ class Engine:
         if self._sync_timer is not None:
             self._sync_timer.cancel()
             self._sync_timer = None
-        if self._sync_busy or self.failure or self.positions.permanent == self.positions.completed:
+        if self._has_nothing_to_sync:
             return
-        self._sync_busy = True
-        self._run(self._sync(self.positions.completed))
-
-    async def _sync(self, target_lsid: int) -> None:
+        target_lsid = self.positions.completed
         self.positions.flush = max(self.positions.flush, target_lsid)
-        try:
-            await self._world.run(self.files.sync_log_beside)
-        except StorageFailure as error:
+        self._log_syncer.begin(partial(self._synced, target_lsid))
+
+    def _synced(self, target_lsid: int, error: StorageFailure | None) -> None:
+        if error is not None:
             self.fail(error)
-        finally:
-            self._sync_busy = False
-        if not self.failure:
+        elif not self.failure:
             self._permanent_to(target_lsid)
             self._pump_log()
             self._schedule_sync()
@@ -452,9 +452,11 @@ class Engine:
         error_line(f"read-only from now on: {self.failure}; {REPAIR_HINT}: the log redoes every acknowledged write")
         self._refuse(list(self._incoming))
         self._incoming.clear()
-        for _, done in self._flushes:
+        unsettled = [done for _, done in self._unsettled] + self._held_flushes
+        self._unsettled.clear()
+        self._held_flushes.clear()
+        for done in unsettled:
             done(EIO)
-        self._flushes.clear()
         self.notices.event()
         self._progress.wake()
         # Not from within: they submit.
@@ -482,7 +484,10 @@ class Engine:
         """Ends a hold."""
         self._held -= 1
         if not self._held:
-            self._pump_log()
+            flushes, self._held_flushes = self._held_flushes, []
+            for done in flushes:
+                self.flush(done)
+            self.kick()
 
     async def settle(self) -> None:
         """Returns when everything started is on the data device and, unless held, nothing waits to be started.
@@ -501,8 +506,8 @@ class Engine:
             self._draining -= 1
 
     def _is_settled(self) -> bool:
-        is_started = self._held or not (self._incoming or self._flushes)
-        is_idle = not (self._log_busy or self._sync_busy or self._data_busy or self._search_busy)
+        is_started = self._held or not self._incoming
+        is_idle = not (self._log_busy or self._log_syncer.is_busy or self._data_busy or self._search_busy)
         return bool(is_started and is_idle and self.positions.written == self.positions.latest)
 
     def start_sequence(self, sector: SuperSector) -> None:
@@ -513,7 +518,6 @@ class Engine:
         self.is_overflow = False
         self.is_full_of_log, self._full_at_oldest = False, -1
         self._needs_room = False
-        self._flushes = [(0, done) for _, done in self._flushes]
         self.notices.event()
 
     def stop(self) -> None:
@@ -522,5 +526,6 @@ class Engine:
             if timer is not None:
                 timer.cancel()
         self._log_writer.stop()
+        self._log_syncer.stop()
         self._data_thread.stop()
         self.notices.event()

@@ -21,14 +21,13 @@ LogResult = tuple[int, int] | BaseException
 
 @dataclass(slots=True)
 class LogJob:
-    """Writes to be logged from lsid on, below limit_lsid (DeviceFiles.write_log), and perhaps a sync behind them."""
+    """Writes to be logged from lsid on, below limit_lsid (DeviceFiles.write_log)."""
 
     writes: list[Writes]
     native: bytearray
     lsid: int
     limit_lsid: int
     zero_limit_lsid: int
-    is_synced: bool
 
 
 class LogWriter:
@@ -43,10 +42,10 @@ class LogWriter:
         """True when `run` will return at once, as far as one can tell: the page cache takes small writes, unless the
         disk cannot follow. The caller knows of no sync that is under way."""
         size_bytes = sum([each.log_bytes for each in job.writes])
-        return not (self._is_slow or job.is_synced or size_bytes > MAX_AT_ONCE_BYTES)
+        return not (self._is_slow or size_bytes > MAX_AT_ONCE_BYTES)
 
     def run(self, job: LogJob) -> LogResult:
-        """Writes and syncs here and now."""
+        """Writes here and now."""
         try:
             return self._write(job)
         except Exception as error:
@@ -57,13 +56,9 @@ class LogWriter:
         self._thread.submit(lambda: self._write(job), done)
 
     def _write(self, job: LogJob) -> tuple[int, int]:
-        result = 0, job.lsid
-        if job.native:
-            begin = time.monotonic()
-            result = self._files.write_log(job.native, job.lsid, job.limit_lsid, job.zero_limit_lsid)
-            self._is_slow = time.monotonic() - begin > SLOW_SEC
-        if job.is_synced:
-            self._files.sync_log()
+        begin = time.monotonic()
+        result = self._files.write_log(job.native, job.lsid, job.limit_lsid, job.zero_limit_lsid)
+        self._is_slow = time.monotonic() - begin > SLOW_SEC
         return result
 
     def stop(self) -> None:

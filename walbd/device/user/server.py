@@ -20,7 +20,7 @@ from walbd.device.user.control_server import ControlServer
 from walbd.device.user.device_files import DeviceFiles
 from walbd.device.user.engine import Engine, OnFull
 from walbd.device.user.handshake import Export
-from walbd.device.user.io_path import become_io_flusher, keep_freed_memory
+from walbd.device.user.io_path import become_io_flusher, keep_freed_memory, seek_garbage_rarely
 from walbd.device.user.kernel_client import KernelClient
 from walbd.device.user.kernel_connection import KernelConnection
 from walbd.device.user.messages import error_line, info_line
@@ -88,6 +88,7 @@ class DeviceServer:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         become_io_flusher()
         keep_freed_memory()
+        seek_garbage_rarely()
         options = self._options
         sockets = SocketFolder(options.socket_dir, options.name)
         sockets.take()
