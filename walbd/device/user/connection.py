@@ -74,7 +74,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self._transport = self._split = None
         self._clients.discard(self)
         self._end_deadline()
         self._chunk.unpin()
