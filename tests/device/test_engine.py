@@ -498,6 +498,18 @@ async def test_a_device_that_fails_while_it_is_frozen_answers_what_it_holds_back
     rig.checkpointer.melt()
 
 
+async def test_a_flush_that_comes_during_a_hold_is_answered_when_what_came_before_is_synced(rig: Rig) -> None:
+    gate = rig.gate("sync log")
+    await rig.start_write(0, b"a" * 512)
+    rig.engine.hold()
+    flush = rig.start_flush()
+    rig.engine.release()
+    await asyncio.sleep(0.02)
+    assert not flush.done()
+    gate.set()
+    assert await flush == 0
+
+
 async def test_a_flush_during_a_reset_is_answered_after_it(rig: Rig) -> None:
     gate = rig.gate("write data")
     await rig.start_write(0, b"a" * 512)
