@@ -343,3 +343,8 @@ class Connection(asyncio.BufferedProtocol):
         """Closes after what was answered has been sent."""
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Closes at once: what is in flight gets no answer."""
+        if self._transport is not None:
+            self._transport.abort()

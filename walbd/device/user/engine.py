@@ -522,7 +522,8 @@ class Engine:
         self.notices.event()
 
     def stop(self) -> None:
-        """Ends the threads."""
+        """Ends the threads; nothing is started any more."""
+        self._held += 1
         for timer in (self._sync_timer, self._data_timer):
             if timer is not None:
                 timer.cancel()
