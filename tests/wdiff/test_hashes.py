@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from walbd.model.error import Corrupted, StorageFailure
-from walbd.wdiff.hashes import Algorithm, BulkHash, SipHash, blake3_128, hash_chunks, murmur3, siphash
+from walbd.wdiff.hashes import Algorithm, BulkHash, SipHash, blake3_chunks, hash_chunks, murmur3, siphash
 
 COUNTED = bytes(range(256))
 U64 = 2**64 - 1
@@ -155,7 +155,7 @@ def test_chunks_of_a_file_hash_like_each_alone(
     alone = {
         Algorithm.SIPHASH: siphash,
         Algorithm.MURMUR3: lambda chunk: murmur3(chunk, seed),
-        Algorithm.BLAKE3: lambda chunk: blake3_128(chunk, key),
+        Algorithm.BLAKE3: lambda chunk: blake3_chunks(chunk, chunk_bytes, key),
     }[algorithm]
     # Whole digests of a few chunks are compared, the number of all.
     assert len(seen) == 16 * len(chunks)
@@ -174,8 +174,8 @@ def test_many_parts_come_in_order() -> None:
 
 
 def test_the_other_hash_depends_on_its_key() -> None:
-    assert len({blake3_128(b"block", bytes([n]) * 32) for n in range(9)}) == 9
-    assert blake3_128(b"").hex() == blake3_128(b"", bytes(32)).hex()
+    assert len({blake3_chunks(b"block", 8, bytes([n]) * 32) for n in range(9)}) == 9
+    assert blake3_chunks(b"block", 8) == blake3_chunks(b"block", 8, bytes(32))
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)

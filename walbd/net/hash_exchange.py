@@ -29,7 +29,7 @@ from walbd.net.frame import HEADER_BYTES, Frame, FrameType
 from walbd.net.image_chunk import ReadAt
 from walbd.net.stream import Hooks, Pause, Read, acknowledged, receive_data, send_data
 from walbd.wdiff.bulks import bulks_room, pack_bulks
-from walbd.wdiff.hashes import DIGEST_BYTES, blake3_128
+from walbd.wdiff.hashes import DIGEST_BYTES, blake3_chunks
 
 # The packs of a unit fit a frame: eight headers at the most when bulks are small.
 UNIT_BYTES = 4 << 20
@@ -39,6 +39,8 @@ FRAME_UNITS = 2
 # Frames of hashes that a thread makes at once.
 STEP_FRAMES = 4
 WINDOW_UNITS = 32
+# Read at once and hashed: the processor's cache holds it meanwhile.
+READ_BYTES = 256 << 10
 # Units compared side by side, whatever `-sync-cmpr` asks for: each takes a buffer and a thread.
 MIN_THREADS, MAX_THREADS = 2, 8
 _OFFSET = struct.Struct("<Q")
@@ -58,6 +60,11 @@ class Shape:
     @property
     def n_frames(self) -> int:
         return -(-self.size_bytes // (FRAME_UNITS * self.unit_bytes))
+
+    @property
+    def read_bytes(self) -> int:
+        """How much is read at once: whole bulks."""
+        return max(1, READ_BYTES // self.bulk_bytes) * self.bulk_bytes
 
     def length(self, offset: int, units: int = 1) -> int:
         """Bytes of so many units from an offset on, fewer at the end of the image."""
@@ -170,15 +177,24 @@ class _Comparer:
 
     def _compare(self, content: memoryview, begin: int, end: int, hashes: memoryview) -> list[int]:
         """Reads a unit; returns the numbers of the bulks that differ, which are in `content` then, end to end."""
-        bulk = self._shape.bulk_bytes
+        shape, bulk = self._shape, self._shape.bulk_bytes
         different: list[int] = []
-        for i, at in enumerate(range(begin, end, bulk)):
+        for at in range(begin, end, shape.read_bytes):
             # Only what differs stays: mostly the same memory is filled again, while the processor's cache holds it.
             place = len(different) * bulk
-            piece = content[place : place + min(bulk, end - at)]
+            piece = content[place : place + min(shape.read_bytes, end - at)]
             self._read_at(at, piece)
-            if blake3_128(piece, self._key) != hashes[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES]:
-                different.append(i)
+            mine, first = blake3_chunks(piece, bulk, self._key), (at - begin) // bulk
+            theirs = hashes[first * DIGEST_BYTES :][: len(mine)]
+            if mine == theirs:
+                continue
+            for i in range(len(mine) // DIGEST_BYTES):
+                digest = slice(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES)
+                if mine[digest] != theirs[digest]:
+                    place = len(different) * bulk
+                    kept = piece[i * bulk : (i + 1) * bulk]
+                    content[place : place + len(kept)] = kept
+                    different.append(first + i)
         return different
 
     def _pack(self, buffer: DataBuffer, content: memoryview, offset: int, length: int, different: list[int]) -> int:
@@ -276,7 +292,7 @@ async def receive_differences(
     hashes = FRAME_UNITS * shape.n_bulks(shape.unit_bytes) * DIGEST_BYTES
     frames = STEP_FRAMES * (HEADER_BYTES + _OFFSET.size + hashes)
     # Two: the image is read in sequence, one piece while the last one is being sent.
-    buffers = [DataBuffer(shape.bulk_bytes, frames) for _ in range(2)]
+    buffers = [DataBuffer(shape.read_bytes, frames) for _ in range(2)]
     receiving = receive_data(connection, differences.consume, Hooks(progress, hooks.cancelled))
     async with acknowledged(connection, receiving) as ended:
         await send_data(connection, ended, fill, buffers, Hooks(cancelled=hooks.cancelled, pace=keep_window))
@@ -285,9 +301,9 @@ async def receive_differences(
 
 
 def _fill_hashes(buffer: DataBuffer, differences: _Differences, shape: Shape, key: bytes, read: Read) -> int:
-    """The next frames of hashes, in a thread; the older image is read bulk by bulk so that it stays in the cache."""
+    """The next frames of hashes, in a thread; the older image is read in pieces that the processor's cache holds."""
     begin = differences.hashed_bytes
-    content = buffer.memory[len(buffer.memory) - shape.bulk_bytes :]
+    content = buffer.memory[len(buffer.memory) - shape.read_bytes :]
     for _ in range(STEP_FRAMES):
         offset = differences.hashed_bytes
         length = shape.length(offset, FRAME_UNITS)
@@ -297,11 +313,12 @@ def _fill_hashes(buffer: DataBuffer, differences: _Differences, shape: Shape, ke
             buffer.next_frame()
         _OFFSET.pack_into(buffer.memory, buffer.start, offset)
         buffer.end = buffer.start + _OFFSET.size
-        for at in range(offset, offset + length, shape.bulk_bytes):
-            piece = content[: min(shape.bulk_bytes, offset + length - at)]
+        for at in range(offset, offset + length, shape.read_bytes):
+            piece = content[: min(shape.read_bytes, offset + length - at)]
             if read(piece) != len(piece):
                 raise Corrupted(f"image ends before {at + len(piece)} of {shape.size_bytes} bytes")
-            buffer.memory[buffer.end : buffer.end + DIGEST_BYTES] = blake3_128(piece, key)
-            buffer.end += DIGEST_BYTES
+            digests = blake3_chunks(piece, shape.bulk_bytes, key)
+            buffer.memory[buffer.end : buffer.end + len(digests)] = digests
+            buffer.end += len(digests)
         differences.hashed_bytes = offset + length
     return differences.hashed_bytes - begin

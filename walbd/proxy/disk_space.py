@@ -80,6 +80,13 @@ class DiskSpace:
         self._is_alarm = space.is_alarm
         return space
 
+    async def status_text(self) -> str:
+        """As `status` prints it, which tells the rest also when the file system cannot be examined."""
+        try:
+            return (await self.look()).status_text()
+        except StorageFailure as error:
+            return f"unknown ({error}) alarm 1"
+
     async def check_room(self, needed_bytes: int) -> None:
         """Raises BadState when so much more would reach into the reserve; the storage then asks its next proxy."""
         space = await self.look()

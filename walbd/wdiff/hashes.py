@@ -35,11 +35,14 @@ def murmur3(data: Bytes, seed: int) -> bytes:
     return bytes(digest)
 
 
-def blake3_128(data: Bytes, key: bytes = bytes(BLAKE3_KEY_BYTES)) -> bytes:
-    """The first 16 bytes of keyed BLAKE3: without the key nobody can make two blocks that collide."""
+def blake3_chunks(data: Bytes, chunk_bytes: int, key: bytes = bytes(BLAKE3_KEY_BYTES)) -> bytes:
+    """The first 16 bytes of keyed BLAKE3 of each chunk, the last of which may be short: without the key nobody can make
+    two blocks that collide."""
     from blake3 import blake3
 
-    return blake3(data, key=key).digest(length=DIGEST_BYTES)
+    view = memoryview(data)
+    chunks = [view[at : at + chunk_bytes] for at in range(0, len(view), chunk_bytes)]
+    return b"".join([blake3(chunk, key=key).digest(length=DIGEST_BYTES) for chunk in chunks])
 
 
 class SipHash:
@@ -156,5 +159,5 @@ def _hash_blake3(fd: int, offset: int, length: int, chunk_bytes: int, key: bytes
         data = os.pread(fd, wanted, at)
         if len(data) != wanted:
             raise StorageFailure(f"hashed file: offset {at + len(data)}: the file ends too early")
-        digests.append(blake3_128(data, key))
+        digests.append(blake3_chunks(data, chunk_bytes, key))
     return b"".join(digests)
