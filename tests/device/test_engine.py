@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from tests.device.engine_rig import Rig
-from tests.device.walb_devices import BOUND_SEC
+from tests.device.walb_devices import BOUND_SEC, Pair
 from walbd.device.nbd_protocol import EIO
 from walbd.model.error import BadState, InvalidArgument, StorageFailure
 
@@ -520,6 +521,37 @@ async def test_a_flush_during_a_reset_is_answered_after_it(rig: Rig) -> None:
     await asyncio.wait_for(reset, BOUND_SEC)
     assert await asyncio.wait_for(asyncio.gather(*held), BOUND_SEC) == [0, 0, 0]
     assert rig.engine.positions.permanent == 2 and rig.pair.super_sector().written_lsid == 0
+
+
+async def test_a_stopped_device_leaves_no_thread_and_no_file_behind(tmp_path: Path) -> None:
+    tasks, files = Path("/proc/self/task"), Path("/proc/self/fd")
+    before = set(os.listdir(tasks)), len(os.listdir(files))
+    rig = Rig(Pair(tmp_path, log_bytes=64 << 10))
+    assert await rig.start_write(0, b"a" * 512, is_fua=True) == 0
+    rig.engine.stop()
+    rig.world._threads.shutdown(wait=True)
+    rig.files.close()
+    assert (set(os.listdir(tasks)), len(os.listdir(files))) == before
+
+
+async def test_a_reset_that_comes_to_its_turn_after_the_stop_touches_nothing(rig: Rig) -> None:
+    async def stop() -> None:
+        await rig.checkpointer.stop()
+        rig.engine.stop()
+
+    await rig.start_write(0, b"a" * 512)
+    await rig.engine.settle()
+    gate = rig.gate("super sync")
+    operations = [rig.checkpointer.take(), stop(), rig.checkpointer.reset_wal(), rig.checkpointer.resize(0)]
+    taken, stopped, *late = [asyncio.ensure_future(operation) for operation in operations]
+    await asyncio.sleep(0.02)
+    gate.set()
+    await asyncio.wait_for(asyncio.gather(taken, stopped), BOUND_SEC)
+    before = rig.pair.super_sector()
+    for operation in late:
+        with pytest.raises(BadState, match="the device is being stopped"):
+            await operation
+    assert rig.pair.super_sector() == before
 
 
 async def test_a_write_that_reads_could_not_see_for_want_of_memory_is_not_logged(

@@ -101,6 +101,7 @@ class Engine:
         self._held_flushes: list[Done] = []
         self._progress = Notices()
         self._held = 0
+        self._is_stopped = False
         self._draining = 0
         self._log_busy = self._data_busy = self._search_busy = False
         self._needs_room = self._needs_search = self._needs_sync = False
@@ -464,7 +465,9 @@ class Engine:
         asyncio.get_running_loop().call_soon(self.on_room)
 
     def check_writable(self) -> None:
-        """Raises BadState when an I/O error has made the device read-only."""
+        """Raises BadState when an I/O error has made the device read-only, or its files are about to be closed."""
+        if self._is_stopped:
+            raise BadState("the device is being stopped", "ask again when it is served again")
         if self.failure:
             raise BadState(f"the device is read-only: {self.failure}", REPAIR_HINT)
 
@@ -523,6 +526,7 @@ class Engine:
 
     def stop(self) -> None:
         """Ends the threads; nothing is started any more."""
+        self._is_stopped = True
         self._held += 1
         for timer in (self._sync_timer, self._data_timer):
             if timer is not None:
