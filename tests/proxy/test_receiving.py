@@ -71,6 +71,23 @@ async def test_a_step_that_fails_is_not_acknowledged_and_the_next_try_makes_it_w
         assert names(around.base / "v0" / "received") == []
 
 
+async def test_log_is_taken_again_after_a_disk_that_failed_in_two_places(around: Surroundings) -> None:
+    files = FaultyFiles()
+    async with around.started(QuickWorld(files)) as proxy:
+        await stop_archives(around)
+        around.device.write(0, blocks(1))
+        for place in ("a1", "received"):
+            files.fails = lambda operation, path: path.name == place  # noqa: B023
+            with pytest.raises(Refused, match="No space left"):
+                await around.send(proxy, diff_of(0, 1))
+        files.fails = lambda *_: False
+        around.device.write(8, blocks(2))
+        await around.send(proxy, diff_of(0, 2))
+        assert "|0|-->|2|" in queued(proxy, "a0") and "|0|-->|2|" in queued(proxy, "a1")
+        for archive in ("a0", "a1"):
+            assert len(names(around.base / "v0" / "sendto" / archive)) == len(queued(proxy, archive))
+
+
 class Killed(BaseException):
     """The process dies here."""
 

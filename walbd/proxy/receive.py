@@ -42,7 +42,7 @@ async def serve_wlog_transfer(context: Context, connection: Connection) -> None:
                 f"{volume.name}:{KIND}",
                 _receive(volume, receiver, request, new, work),
             )
-            await run_to_end(world, _commit, volume, new, end.diff)
+            await _commit(volume, new, end.diff)
             await volume.take_received(end.diff)
         finally:
             await run_to_end(world, new.discard)
@@ -68,12 +68,15 @@ async def _receive(
     return end
 
 
-def _commit(volume: ProxyVolume, new: NewFile, diff: Diff) -> None:
-    """Makes the new file a diff in `received`, or nothing."""
+async def _commit(volume: ProxyVolume, new: NewFile, diff: Diff) -> None:
+    """Makes the new file a diff in `received`, or nothing. What an earlier failure has left there of the same range,
+    perhaps under the same name, was not acknowledged either: it goes as well."""
+    world, received = volume.runtime.world, volume.received
     try:
-        new.commit(diff.file_name)
+        await run_to_end(world, new.commit, diff.file_name)
     except WalbError:
-        volume.received.unlink_files([diff])
+        left = received.forget([diff])
+        await run_to_end(world, received.unlink_files, [diff, *left])
         raise
 
 
