@@ -106,7 +106,7 @@ async def _remove_written(volume: StorageVolume) -> None:
         volume.check_uuid(info, f"'stop {volume.name}' and 'start {volume.name} standby' take it as it is")
     if info.is_overflow:
         volume.runtime.log.warning("overflow of a standby volume, its log is cleared", volume.name, volume.path)
-        await volume.clear_log(0)
+        await volume.clear_log(volume.records.last_gid)
     elif lsids.oldest < lsids.prev_written:
         await _answer(volume, volume.device().set_oldest(lsids.prev_written))
 
