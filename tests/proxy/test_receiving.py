@@ -278,6 +278,29 @@ async def test_a_graceful_stop_waits_for_the_transfer(around: Surroundings) -> N
         assert queued(proxy, "a0") == ["|0|-->|1|"]
 
 
+async def test_stop_empty_does_not_wait_for_the_delay_of_log_that_was_on_its_way(around: Surroundings) -> None:
+    gate, reached = asyncio.Event(), asyncio.Event()
+    async with around.proxy() as proxy:
+        for name, archive in around.archives.items():
+            await proxy.call("archive-info", "add", "v0", name, str(archive.address), "snappy:0:1", "100000")
+        await proxy.call("start", "v0")
+        loop = asyncio.get_running_loop()
+
+        def hold() -> None:
+            loop.call_soon_threadsafe(reached.set)
+            asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(20)
+
+        sending = asyncio.create_task(around.send(proxy, diff_of(0, 1), before_end=hold))
+        await reached.wait()
+        stopping = asyncio.create_task(proxy.call("stop", "v0", "empty"))
+        await until(lambda: volume_of(proxy).stop_state.text == "WaitingForEmpty")
+        gate.set()
+        await sending
+        async with asyncio.timeout(5):
+            await stopping
+        assert around.archives["a0"].accepted() == around.archives["a1"].accepted() == ["|0|-->|1|"]
+
+
 async def test_a_larger_device_is_remembered(around: Surroundings) -> None:
     async with around.started() as proxy:
         await around.send(proxy, diff_of(0, 1), size_lb=4096)

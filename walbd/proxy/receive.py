@@ -12,6 +12,7 @@ from walbd.proxy.context import Context
 from walbd.proxy.states import STARTED, WLOG_RECV
 from walbd.proxy.volume import ProxyVolume
 from walbd.server.interrupt import unless_cancelled
+from walbd.server.stop_state import StopState
 from walbd.server.tasks import Slots, Work
 from walbd.wdiff.indexed import LogToIndexedWdiff
 from walbd.world.files import NewFile
@@ -52,7 +53,7 @@ async def serve_wlog_transfer(context: Context, connection: Connection) -> None:
         change.commit(STARTED)
     for queue in volume.queues.values():
         queue.retry_for_new_log()
-    volume.push_tasks(honours_delay=True)
+    volume.push_tasks(honours_delay=volume.stop_state is not StopState.WAITING_FOR_EMPTY)
     await receiver.confirm()
 
 
