@@ -228,10 +228,11 @@ class Engine:
                 self._lacks_room(job.limit_lsid)
         elif writes:
             self.is_full_of_log = False
+        # First, because it may fail: what reads do not see must not get to the data device, or be acknowledged.
+        self.pending.add(job.native, count)
         self._logged_to(writes, next_lsid)
         self._unsettled.extend([(next_lsid, each.done) for each in writes if each.is_fua and each.done is not None])
         self._schedule_sync()
-        self.pending.add(job.native, count)
         for each in writes:
             if each.done is not None and not each.is_fua:
                 each.done(0)
@@ -521,7 +522,8 @@ class Engine:
         self.notices.event()
 
     def stop(self) -> None:
-        """Ends the threads."""
+        """Ends the threads; nothing is started any more."""
+        self._held += 1
         for timer in (self._sync_timer, self._data_timer):
             if timer is not None:
                 timer.cancel()
