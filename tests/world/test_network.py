@@ -38,7 +38,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
 
 @asynccontextmanager
 async def listening(address: str, port: int = 0) -> AsyncIterator[int]:
-    """A server that says its address; its port."""
+    """A server that says its address; its port. Nobody else uses 127.7.0.*: a port free on one is free on all."""
 
     async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(address.encode())
@@ -73,37 +73,37 @@ async def answer_of(port: int, timeout_sec: float = 20) -> str:
 
 
 async def test_each_connection_goes_where_the_name_leads_at_that_time(names: Names) -> None:
-    async with listening("127.0.0.1") as port, listening("127.0.0.2", port):
-        for address in ("127.0.0.1", "127.0.0.2", "127.0.0.1"):
+    async with listening("127.7.0.1") as port, listening("127.7.0.2", port):
+        for address in ("127.7.0.1", "127.7.0.2", "127.7.0.1"):
             names.addresses = [address]
             assert await answer_of(port) == address
 
 
 async def test_a_name_that_is_unknown_for_a_while_is_asked_for_again(names: Names) -> None:
-    async with listening("127.0.0.1") as port:
+    async with listening("127.7.0.1") as port:
         with pytest.raises(PeerUnreachable, match=f"{NAME}:{port}: Name or service not known .*is the name right"):
             await answer_of(port)
-        names.addresses = ["127.0.0.1"]
-        assert await answer_of(port) == "127.0.0.1"
+        names.addresses = ["127.7.0.1"]
+        assert await answer_of(port) == "127.7.0.1"
 
 
 async def test_an_address_that_refuses_is_followed_by_the_next_one(names: Names) -> None:
-    async with listening("127.0.0.2") as port:
-        names.addresses = ["127.0.0.1", "127.0.0.2"]
-        assert await answer_of(port) == "127.0.0.2"
+    async with listening("127.7.0.2") as port:
+        names.addresses = ["127.7.0.1", "127.7.0.2"]
+        assert await answer_of(port) == "127.7.0.2"
 
 
 async def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(names: Names) -> None:
-    async with listening("127.0.0.2") as port:
-        with silent("127.0.0.1", port):
-            names.addresses = ["127.0.0.1", "127.0.0.2"]
-            assert await answer_of(port, timeout_sec=1) == "127.0.0.2"
+    async with listening("127.7.0.2") as port:
+        with silent("127.7.0.1", port):
+            names.addresses = ["127.7.0.1", "127.7.0.2"]
+            assert await answer_of(port, timeout_sec=1) == "127.7.0.2"
 
 
 async def test_no_address_that_answers_is_told_with_the_whole_time_limit(names: Names) -> None:
-    async with listening("127.0.0.3") as port:
-        with silent("127.0.0.1", port), silent("127.0.0.2", port):
-            names.addresses = ["127.0.0.1", "127.0.0.2"]
+    async with listening("127.7.0.3") as port:
+        with silent("127.7.0.1", port), silent("127.7.0.2", port):
+            names.addresses = ["127.7.0.1", "127.7.0.2"]
             with pytest.raises(PeerUnreachable, match=f"no connection to {NAME}:{port} within 0.2 s"):
                 await answer_of(port, timeout_sec=0.2)
 
