@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.group_testing import FaultyFiles, Gate, QuickWorld, until
+from tests.group_testing import FaultyFiles, Gate, QuickWorld, Running, until
 from tests.proxy.proxy_testing import Surroundings, diff_of, names, queued, volume_of
 from tests.storage.storage_testing import blocks
 from walbd.model.error import PeerUnreachable, Refused
 from walbd.proxy.disk_space import Space
+from walbd.proxy.main import ProxyDaemon
 from walbd.wdiff.reader import wdiff_header
 from walbd.world.files import Files
 
@@ -20,6 +21,22 @@ from walbd.world.files import Files
 async def stop_archives(around: Surroundings) -> None:
     for archive in around.archives.values():
         await archive.stop()
+
+
+async def held_transfer(
+    around: Surroundings, proxy: Running[ProxyDaemon], **fields: int
+) -> tuple[asyncio.Task[None], asyncio.Event]:
+    """A transfer that has sent its log and ends when the event is set."""
+    gate, reached = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold() -> None:
+        loop.call_soon_threadsafe(reached.set)
+        asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(20)
+
+    sending = asyncio.create_task(around.send(proxy, diff_of(0, 1), before_end=hold, **fields))
+    await reached.wait()
+    return sending, gate
 
 
 async def test_a_received_log_reaches_every_archive(around: Surroundings) -> None:
@@ -201,18 +218,11 @@ async def test_a_log_is_refused_where_it_cannot_be_taken(around: Surroundings, m
 async def test_space_for_the_transfers_at_work_is_reserved(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = asyncio.Event()
     async with around.started() as proxy:
         await around.add_archives(proxy, "v1")
         await proxy.call("start", "v1")
         monkeypatch.setattr("walbd.proxy.disk_space.space_of", lambda _: Space(650 << 20, 1000 << 20))
-        loop = asyncio.get_running_loop()
-
-        def hold() -> None:
-            asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(20)
-
-        first = asyncio.create_task(around.send(proxy, diff_of(0, 1), before_end=hold, max_log_pb=2048 * 400))
-        await until(lambda: volume_of(proxy).state == "WlogRecv")
+        first, gate = await held_transfer(around, proxy, max_log_pb=2048 * 400)
         with pytest.raises(Refused, match="Not enough available disk space:600:801"):
             await around.send(proxy, diff_of(0, 1), volume="v1", max_log_pb=2048 * 400)
         gate.set()
@@ -238,16 +248,8 @@ async def test_log_goes_nowhere_without_an_archive_and_is_refused(around: Surrou
 
 
 async def test_a_forced_stop_ends_a_transfer_whose_storage_says_nothing(around: Surroundings) -> None:
-    gate, reached = asyncio.Event(), asyncio.Event()
     async with around.started(QuickWorld(speed=10)) as proxy:
-        loop = asyncio.get_running_loop()
-
-        def hold() -> None:
-            loop.call_soon_threadsafe(reached.set)
-            asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(20)
-
-        sending = asyncio.create_task(around.send(proxy, diff_of(0, 1), before_end=hold))
-        await reached.wait()
+        sending, gate = await held_transfer(around, proxy)
         async with asyncio.timeout(5):
             await proxy.call("stop", "v0", "force")
         assert await proxy.state() == "Stopped"
@@ -258,17 +260,9 @@ async def test_a_forced_stop_ends_a_transfer_whose_storage_says_nothing(around: 
 
 
 async def test_a_graceful_stop_waits_for_the_transfer(around: Surroundings) -> None:
-    gate, reached = asyncio.Event(), asyncio.Event()
     async with around.started(QuickWorld(speed=10)) as proxy:
         await stop_archives(around)
-        loop = asyncio.get_running_loop()
-
-        def hold() -> None:
-            loop.call_soon_threadsafe(reached.set)
-            asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(20)
-
-        sending = asyncio.create_task(around.send(proxy, diff_of(0, 1), before_end=hold))
-        await reached.wait()
+        sending, gate = await held_transfer(around, proxy)
         stopping = asyncio.create_task(proxy.call("stop", "v0"))
         await until(lambda: volume_of(proxy).stop_state.text == "Stopping")
         gate.set()
@@ -279,19 +273,11 @@ async def test_a_graceful_stop_waits_for_the_transfer(around: Surroundings) -> N
 
 
 async def test_stop_empty_does_not_wait_for_the_delay_of_log_that_was_on_its_way(around: Surroundings) -> None:
-    gate, reached = asyncio.Event(), asyncio.Event()
     async with around.proxy() as proxy:
         for name, archive in around.archives.items():
             await proxy.call("archive-info", "add", "v0", name, str(archive.address), "snappy:0:1", "100000")
         await proxy.call("start", "v0")
-        loop = asyncio.get_running_loop()
-
-        def hold() -> None:
-            loop.call_soon_threadsafe(reached.set)
-            asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(20)
-
-        sending = asyncio.create_task(around.send(proxy, diff_of(0, 1), before_end=hold))
-        await reached.wait()
+        sending, gate = await held_transfer(around, proxy)
         stopping = asyncio.create_task(proxy.call("stop", "v0", "empty"))
         await until(lambda: volume_of(proxy).stop_state.text == "WaitingForEmpty")
         gate.set()
