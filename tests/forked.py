@@ -7,6 +7,7 @@ only the loading of modules is shared, which would take most of the tests' time.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import json
 import os
@@ -61,7 +62,8 @@ class ForkedProcess:
     def send_signal(self, number: int) -> None:
         """Does nothing once it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has, and we are about to be told
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """SIGTERM."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from tests.device.history import (
     values_of,
 )
 from tests.device.many_clients import Draw, Notes, run_clients
-from tests.device.walb_devices import Pair, Server
+from tests.device.walb_devices import BOUND_SEC, Pair, Server
 
 SIZE_LB = 192
 
@@ -47,7 +48,7 @@ class Lives:
 
             n_clients, depth = self.rng.randint(2, 6), self.rng.choice([1, 4, 32])
             asyncio.run(run_clients(server.nbd_path, self.draw, notes, n_clients, depth, is_over))
-            server.process.wait()
+            assert server.process.wait(BOUND_SEC) == -signal.SIGKILL  # it did not end by itself
         with Server(self.pair).wait_ready() as server, server.client() as client:
             last = Request(Kind.READ, 0, SIZE_LB, begin=notes.moment())
             last.seen = self.values = values_of(client.read(0, SIZE_LB * LB_BYTES))
