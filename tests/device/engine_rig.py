@@ -47,10 +47,48 @@ class WatchedFiles(DeviceFiles):
         return count, next_lsid
 
     def log_syncer(self) -> LogSyncer:
-        return WatchedSyncer(self)
+        """The real one, which syncs as soon as it is told to, unless it is held back or made to fail."""
+        syncer = super().log_syncer()
+        begin, loop = syncer.begin, asyncio.get_running_loop()
+
+        def watched(done: Synced) -> None:
+            covered = self.logged_lsid
+
+            def synced(error: StorageFailure | None) -> None:
+                try:
+                    self.log_synced(covered)
+                except StorageFailure as injected:
+                    error = injected
+                done(error)
+
+            def objected(error: BaseException) -> None:
+                syncer.is_busy = False
+                assert isinstance(error, StorageFailure)
+                done(error)
+
+            def let_go(held: asyncio.Future[None]) -> None:
+                if error := held.exception():
+                    objected(error)
+                else:
+                    begin(synced)
+
+            syncer.is_busy = True
+            if "sync log" in self.gates:
+                # What is held back must not hold the loop.
+                loop.run_in_executor(None, self.sync_log).add_done_callback(let_go)
+                return
+            try:
+                self.sync_log()
+            except StorageFailure as error:
+                loop.call_soon(objected, error)
+            else:
+                begin(synced)
+
+        syncer.begin = watched  # type: ignore[method-assign]
+        return syncer
 
     def sync_log(self) -> None:
-        """Before each sync of the log, in a thread."""
+        """Before each sync of the log."""
         self._enter("sync log")
 
     def log_synced(self, covered_lsid: int) -> None:
@@ -71,42 +109,6 @@ class WatchedFiles(DeviceFiles):
         self._enter("super sync", sector.written_lsid)
         super().super_sync(sector)
         self.stored_lsid = sector.written_lsid
-
-
-class WatchedSyncer(LogSyncer):
-    """Tells the files what it does, and does not when they object."""
-
-    def __init__(self, files: WatchedFiles) -> None:
-        super().__init__(files.sync_fd, files.ldev_path)
-        self._files = files
-
-    def begin(self, done: Synced) -> None:
-        self.is_busy = True
-        covered = self._files.logged_lsid
-        # What is held back must not hold the loop.
-        gated = asyncio.to_thread(self._files.sync_log) if "sync log" in self._files.gates else self._sync_log()
-
-        def synced(error: StorageFailure | None) -> None:
-            try:
-                self._files.log_synced(covered)
-            except StorageFailure as injected:
-                error = injected
-            done(error)
-
-        def begun(task: asyncio.Task[None]) -> None:
-            error = task.exception()
-            if error is None:
-                super(WatchedSyncer, self).begin(synced)
-            else:
-                self.is_busy = False
-                assert isinstance(error, StorageFailure)
-                done(error)
-
-        self._task = asyncio.ensure_future(gated)
-        self._task.add_done_callback(begun)
-
-    async def _sync_log(self) -> None:
-        self._files.sync_log()
 
 
 class Rig:

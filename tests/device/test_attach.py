@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -22,7 +23,8 @@ from walbd.device.kernel_nbd import KernelNbd, parse_node
 from walbd.device.user.server import DeviceServer, ServerOptions
 from walbd.device.user_device import UserDevice
 from walbd.device.wdevc_attach import detach
-from walbd.model.error import AlreadyExists, BadState, InvalidArgument
+from walbd.model.address import Address
+from walbd.model.error import AlreadyExists, BadState, InvalidArgument, StorageFailure
 from walbd.world.world import World
 
 
@@ -215,6 +217,23 @@ async def test_the_next_server_takes_the_kernels_device_over_before_other_client
         assert sockets_there == [False] * 3
         assert await device.numbers() == (43, 0)
         assert await asyncio.to_thread(host.device().ask, nbd.CMD_READ, 0, 512) == bytes(512)
+
+
+async def test_a_start_that_fails_leaves_what_the_kernel_asks_for_to_the_next_server(host: Host) -> None:
+    async with host.server() as device:
+        await device.attach(None, 30, 600)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = Address("127.0.0.1", taken.getsockname()[1])
+        options = ServerOptions("vol", str(host.pair.ldev), str(host.pair.ddev), host.folder, tcp=address)
+        with pytest.raises(StorageFailure, match="cannot listen"):
+            await DeviceServer(options, World(), host.kernel, host.node.parent).run()
+    taken_over = host.device()
+    with contextlib.suppress(ConnectionError):
+        taken_over.socket.sendall(nbd.REQUEST.pack(nbd.REQUEST_MAGIC, 0, nbd.CMD_WRITE, 7, 0, 512) + bytes(512))
+        assert await asyncio.to_thread(taken_over.socket.recv, nbd.REPLY.size) == b""
+    async with host.server():
+        assert host.device() is not taken_over
+        await asyncio.to_thread(host.device().ask, nbd.CMD_WRITE, 0, 512, b"x" * 512)
 
 
 async def test_a_connection_the_kernel_dropped_is_replaced_while_the_server_lives(host: Host) -> None:

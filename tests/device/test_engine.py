@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from tests.device.engine_rig import Rig
-from tests.device.walb_devices import BOUND_SEC
+from tests.device.walb_devices import BOUND_SEC, Pair
 from walbd.device.nbd_protocol import EIO
 from walbd.model.error import BadState, InvalidArgument, StorageFailure
 
@@ -474,3 +475,97 @@ async def test_what_could_not_be_written_to_the_data_device_keeps_its_memory_for
     kept = [writes.chunk for batch in rig.engine._logged for writes in batch.writes]
     assert [chunk.pins for chunk in kept if chunk is not None] == [1]
     assert await rig.read(0, 1024) == b"a" * 1024
+
+
+async def test_who_waits_for_a_sync_waits_for_no_timer(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("walbd.device.user.engine.LOG_SYNC_SEC", 10 * BOUND_SEC)
+    await rig.start_write(0, b"a" * 512)
+    assert await asyncio.wait_for(rig.start_flush(), BOUND_SEC) == 0
+    assert await asyncio.wait_for(rig.start_write(0, b"b" * 512, is_fua=True), BOUND_SEC) == 0
+    # The next sync begins by itself when the one before has ended.
+    gate = rig.gate("sync log")
+    first = rig.start_write(0, b"c" * 512, is_fua=True)
+    later = [rig.start_write(0, b"d" * 512), rig.start_write(512, b"e" * 512, is_fua=True)]
+    gate.set()
+    assert set(await asyncio.wait_for(asyncio.gather(first, *later), BOUND_SEC)) == {0}
+
+
+async def test_a_device_that_fails_while_it_is_frozen_answers_what_it_holds_back(rig: Rig) -> None:
+    await rig.start_write(0, b"a" * 512)
+    await rig.checkpointer.freeze(0)
+    held = [rig.start_flush(), rig.start_write(0, b"b" * 512, is_fua=True)]
+    rig.engine.fail(StorageFailure("injected: write-back"))
+    assert await asyncio.wait_for(asyncio.gather(*held), BOUND_SEC) == [EIO, EIO]
+    rig.checkpointer.melt()
+
+
+async def test_a_flush_that_comes_during_a_hold_is_answered_when_what_came_before_is_synced(rig: Rig) -> None:
+    gate = rig.gate("sync log")
+    await rig.start_write(0, b"a" * 512)
+    rig.engine.hold()
+    flush = rig.start_flush()
+    rig.engine.release()
+    await asyncio.sleep(0.02)
+    assert not flush.done()
+    gate.set()
+    assert await flush == 0
+
+
+async def test_a_flush_during_a_reset_is_answered_after_it(rig: Rig) -> None:
+    gate = rig.gate("write data")
+    await rig.start_write(0, b"a" * 512)
+    reset = asyncio.ensure_future(rig.checkpointer.reset_wal())
+    await asyncio.sleep(0)
+    held = [rig.start_flush(), rig.start_write(512, b"b" * 512, is_fua=True), rig.start_flush()]
+    gate.set()
+    await asyncio.wait_for(reset, BOUND_SEC)
+    assert await asyncio.wait_for(asyncio.gather(*held), BOUND_SEC) == [0, 0, 0]
+    assert rig.engine.positions.permanent == 2 and rig.pair.super_sector().written_lsid == 0
+
+
+async def test_a_stopped_device_leaves_no_thread_and_no_file_behind(tmp_path: Path) -> None:
+    tasks, files = Path("/proc/self/task"), Path("/proc/self/fd")
+    before = set(os.listdir(tasks)), len(os.listdir(files))
+    rig = Rig(Pair(tmp_path, log_bytes=64 << 10))
+    assert await rig.start_write(0, b"a" * 512, is_fua=True) == 0
+    rig.engine.stop()
+    rig.world._threads.shutdown(wait=True)
+    rig.files.close()
+    assert (set(os.listdir(tasks)), len(os.listdir(files))) == before
+
+
+async def test_a_reset_that_comes_to_its_turn_after_the_stop_touches_nothing(rig: Rig) -> None:
+    async def stop() -> None:
+        await rig.checkpointer.stop()
+        rig.engine.stop()
+
+    await rig.start_write(0, b"a" * 512)
+    await rig.engine.settle()
+    gate = rig.gate("super sync")
+    operations = [rig.checkpointer.take(), stop(), rig.checkpointer.reset_wal(), rig.checkpointer.resize(0)]
+    taken, stopped, *late = [asyncio.ensure_future(operation) for operation in operations]
+    await asyncio.sleep(0.02)
+    gate.set()
+    await asyncio.wait_for(asyncio.gather(taken, stopped), BOUND_SEC)
+    before = rig.pair.super_sector()
+    for operation in late:
+        with pytest.raises(BadState, match="the device is being stopped"):
+            await operation
+    assert rig.pair.super_sector() == before
+
+
+async def test_a_write_that_reads_could_not_see_for_want_of_memory_is_not_logged(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(native: bytearray, count: int) -> None:
+        raise MemoryError
+
+    await rig.start_write(0, b"a" * 512, is_fua=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.engine.pending, "add", no_memory)
+        with pytest.raises(MemoryError):
+            rig.start_write(0, b"b" * 512, is_fua=True)
+    assert rig.engine.positions.latest == 2
+    await rig.engine.settle()
+    assert len(rig.engine.pending) == 0
+    assert await rig.read(0, 512) == b"a" * 512

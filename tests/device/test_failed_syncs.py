@@ -12,6 +12,7 @@ import pytest
 
 from tests.device.engine_rig import Rig
 from tests.device.walb_devices import BOUND_SEC
+from walbd.device.user.device_files import DeviceFiles
 from walbd.model.error import BadState, StorageFailure
 
 OPERATIONS: dict[str, Callable[[Rig], Coroutine[Any, Any, None]]] = {
@@ -55,11 +56,13 @@ async def test_syncs_of_the_log_that_overlap_each_learn_of_a_lost_write(
     monkeypatch.setattr(os, "fdatasync", lambda fd: synced[-1].append(fd))  # noqa: PLW0108 - the last one changes
     sector = rig.checkpointer.sector
     monkeypatch.setattr("walbd.device.user.device_files.invalidate_stale", lambda *_: 1)
+    monkeypatch.setattr("walbd.device.user.device_files.LogSyncer", lambda fd, path: synced[-1].append(fd))
     for sync in (
+        lambda: DeviceFiles.log_syncer(rig.files),
         lambda: rig.files.super_sync(sector),
         lambda: rig.files.clear_stale(0, 1),
     ):
         synced.append([])
         sync()
-    used = [rig.files.log_fd, rig.files.sync_fd] + [fd for fds in synced for fd in set(fds)]
+    used = [rig.files.log_fd] + [fd for fds in synced for fd in set(fds)]
     assert len(used) == len(set(used)) == 5  # the data device's, too

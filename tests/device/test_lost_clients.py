@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -172,3 +174,22 @@ async def test_small_answers_that_wait_take_no_more_memory_than_they_are_large(r
         sum(memoryview(owner).nbytes for owner in {id(owner): owner for owner in owners}.values())
         == transport.sent_bytes
     )
+
+
+@pytest.mark.parametrize("last", [b"", nbd.REQUEST.pack(nbd.REQUEST_MAGIC, 0, nbd.CMD_WRITE, 2, 0, 8 << 20)])
+async def test_a_client_that_is_gone_leaves_no_memory_behind_for_the_collector(rig: Rig, last: bytes) -> None:
+    export = Export("vol", 16 << 20, 4096)
+    lost = KernelConnection(rig.engine, rig.reader, rig.pool, lambda: export, set(), lambda lost: None)
+    lost.connection_made(SlowTransport())
+    sent = nbd.REQUEST.pack(nbd.REQUEST_MAGIC, 0, nbd.CMD_FLUSH, 1, 0, 0) + last
+    lost.get_buffer(-1)[: len(sent)] = sent
+    lost.buffer_updated(len(sent))
+    lost.connection_lost(None)
+    await asyncio.sleep(0)
+    still_there = weakref.ref(lost)
+    gc.disable()
+    try:
+        del lost
+        assert still_there() is None
+    finally:
+        gc.enable()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,48 @@ async def test_a_disk_that_fills_and_empties(around: Surroundings, monkeypatch: 
         await until(lambda: proxy.has_logged("INFO disk space is no longer low"))
         await around.send(proxy, diff_of(2, 3))
         await until(lambda: around.archives["a1"].accepted()[-1].endswith("|3|"))
+
+
+async def test_a_disk_that_cannot_be_examined_is_an_alarm_and_hides_nothing_else(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with around.started() as proxy:
+        before = await proxy.call("status")
+        with monkeypatch.context() as patch:
+            patch.setattr("walbd.proxy.disk_space.os.statvfs", lambda _: os.stat(around.base / "none"))
+            lines = await proxy.call("status")
+        told = f"diskSpace unknown (cannot examine {around.base}: No such file or directory) alarm 1"
+        assert lines == [told if line.startswith("diskSpace") else line for line in before]
+
+
+async def test_a_disk_that_hangs_is_an_alarm_and_hides_nothing_else(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is asked, and log is taken again when it goes on."""
+    released, looks = threading.Event(), []
+
+    def hang(path: Path) -> Space:
+        looks.append(path)
+        released.wait(20)
+        return space_of(path)
+
+    async with around.started() as proxy:
+        before = await proxy.call("status")
+        monkeypatch.setattr("walbd.proxy.disk_space.ANSWER_SEC", 0.05)
+        monkeypatch.setattr("walbd.proxy.disk_space.space_of", hang)
+        await until(lambda: looks)
+        try:
+            for _ in range(3):
+                async with asyncio.timeout(2):
+                    lines = await proxy.call("status")
+                assert [line for line in lines if not line.startswith("diskSpace")] == [
+                    line for line in before if not line.startswith("diskSpace")
+                ]
+                assert "diskSpace unknown (no answer) alarm 1" in lines
+            assert len(looks) == 1
+        finally:
+            released.set()
+        await around.send(proxy, diff_of(0, 1))
 
 
 async def test_a_defect_in_one_look_does_not_end_the_watch(

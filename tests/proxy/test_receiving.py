@@ -71,6 +71,23 @@ async def test_a_step_that_fails_is_not_acknowledged_and_the_next_try_makes_it_w
         assert names(around.base / "v0" / "received") == []
 
 
+async def test_log_is_taken_again_after_a_disk_that_failed_in_two_places(around: Surroundings) -> None:
+    files = FaultyFiles()
+    async with around.started(QuickWorld(files)) as proxy:
+        await stop_archives(around)
+        around.device.write(0, blocks(1))
+        for place in ("a1", "received"):
+            files.fails = lambda operation, path: path.name == place  # noqa: B023
+            with pytest.raises(Refused, match="No space left"):
+                await around.send(proxy, diff_of(0, 1))
+        files.fails = lambda *_: False
+        around.device.write(8, blocks(2))
+        await around.send(proxy, diff_of(0, 2))
+        assert "|0|-->|2|" in queued(proxy, "a0") and "|0|-->|2|" in queued(proxy, "a1")
+        for archive in ("a0", "a1"):
+            assert len(names(around.base / "v0" / "sendto" / archive)) == len(queued(proxy, archive))
+
+
 class Killed(BaseException):
     """The process dies here."""
 
@@ -259,6 +276,29 @@ async def test_a_graceful_stop_waits_for_the_transfer(around: Surroundings) -> N
         await stopping
         assert await proxy.state() == "Stopped"
         assert queued(proxy, "a0") == ["|0|-->|1|"]
+
+
+async def test_stop_empty_does_not_wait_for_the_delay_of_log_that_was_on_its_way(around: Surroundings) -> None:
+    gate, reached = asyncio.Event(), asyncio.Event()
+    async with around.proxy() as proxy:
+        for name, archive in around.archives.items():
+            await proxy.call("archive-info", "add", "v0", name, str(archive.address), "snappy:0:1", "100000")
+        await proxy.call("start", "v0")
+        loop = asyncio.get_running_loop()
+
+        def hold() -> None:
+            loop.call_soon_threadsafe(reached.set)
+            asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(20)
+
+        sending = asyncio.create_task(around.send(proxy, diff_of(0, 1), before_end=hold))
+        await reached.wait()
+        stopping = asyncio.create_task(proxy.call("stop", "v0", "empty"))
+        await until(lambda: volume_of(proxy).stop_state.text == "WaitingForEmpty")
+        gate.set()
+        await sending
+        async with asyncio.timeout(5):
+            await stopping
+        assert around.archives["a0"].accepted() == around.archives["a1"].accepted() == ["|0|-->|1|"]
 
 
 async def test_a_larger_device_is_remembered(around: Surroundings) -> None:

@@ -195,6 +195,28 @@ async def test_new_log_does_not_restart_the_time_an_archive_may_refuse(around: S
             gid += 1
 
 
+@pytest.mark.parametrize("between", [Answer.TOO_NEW_DIFF, None])
+async def test_an_archive_that_was_patient_or_away_meanwhile_has_not_refused_all_the_time(
+    around: Surroundings, between: Answer | None
+) -> None:
+    archive, world = around.archives["a0"], QuickWorld()
+    archive.answers = [Answer.STOPPED]
+    async with around.started(world, retry_timeout_sec=100, max_delay_sec=1) as proxy:
+        await fill(around, proxy, 1)
+        await until(lambda: archive.offers)
+        refused_sec = world.monotonic()
+        if between is None:
+            await archive.stop()
+        else:
+            archive.answers = [between]
+        await until(lambda: world.monotonic() > refused_sec + 101)
+        archive.answers = [Answer.STOPPED, Answer.ACCEPT]
+        if between is None:
+            await archive.start()
+        await until(lambda: not queued(proxy, "a0") or proxy.has_logged("SEND_ERROR_NO_MORE_RETRY"))
+        assert not queued(proxy, "a0")
+
+
 @pytest.mark.parametrize("answer", [Answer.SMALLER_LV_SIZE, Answer.ARCHIVE_NOT_FOUND])
 async def test_what_only_an_operator_can_mend_is_not_retried(around: Surroundings, answer: Answer) -> None:
     around.archives["a0"].answers = [answer]

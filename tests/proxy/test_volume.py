@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +100,31 @@ async def test_a_queue_that_cannot_be_removed_is_told_and_its_archive_is_gone_al
         await proxy.call("start", "v0")
     async with around.proxy() as proxy:
         assert await proxy.call("archive-info", "list", "v0") == ["a1"]
+
+
+async def test_an_archive_is_not_added_again_while_its_old_queue_is_being_removed(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, released, remove = threading.Event(), threading.Event(), shutil.rmtree
+
+    def remove_slowly(path: Path, **values: Any) -> None:
+        begun.set()
+        released.wait(20)
+        remove(path, **values)
+
+    async with around.started() as proxy:
+        await proxy.call("stop", "v0")
+        monkeypatch.setattr("walbd.proxy.volume_files.shutil.rmtree", remove_slowly)
+        deleting = asyncio.create_task(proxy.call("archive-info", "delete", "v0", "a0"))
+        await until(begun.is_set)
+        try:
+            with pytest.raises(Refused, match="bad state"):
+                await proxy.call("archive-info", "add", "v0", "a0", ADDRESS)
+        finally:
+            released.set()
+            await deleting
+        await proxy.call("archive-info", "add", "v0", "a0", ADDRESS)
+        assert (around.base / "v0" / "sendto" / "a0").is_dir()
 
 
 @pytest.mark.parametrize("way", ["clear-vol", "delete", "update"])

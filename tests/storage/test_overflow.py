@@ -76,6 +76,19 @@ async def test_a_standby_volume_whose_log_overflowed_goes_on_with_a_new_one(grou
         assert await storage.state() == "Standby"
 
 
+async def test_a_standby_volume_whose_log_overflowed_never_gives_a_gid_again(group: Group) -> None:
+    async with group.target() as storage:
+        await storage.call("stop", "v0")
+        gid = int((await storage.call("snapshot", "v0"))[0])
+        await storage.call("reset-vol", "v0")
+        await storage.call("start", "v0", "standby")
+        group.device.is_overflow = True
+        group.device.write(0, blocks(1))
+        await until(lambda: storage.has_logged("its log is cleared") and not group.device.is_overflow)
+        await until(lambda: volume_of(storage).actions.total == 0)
+        assert volume_of(storage).records.last_gid == gid
+
+
 async def test_a_standby_volume_does_not_give_free_the_log_of_another_device(group: Group) -> None:
     async with group.storage() as storage:
         await storage.call("init-vol", "v0", "w0")

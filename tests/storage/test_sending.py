@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from tests.group_testing import FakeProxy, FaultyFiles, Gate, QuickWorld, until
+from tests.storage.fake_device import FakeDevice
 from tests.storage.storage_testing import Group, blocks, volume_of
 from walbd.model.error import BadState, PeerUnreachable, Refused
 from walbd.net.connection import Connection
@@ -346,3 +348,21 @@ async def test_one_device_that_hangs_does_not_hide_the_others_from_status(
         assert any("does not answer" in line for line in await storage.call("status", "v0"))
         group.device.hangs = False
         group.device.tell()
+
+
+async def test_one_device_that_hangs_does_not_hide_the_log_usage_of_the_others(
+    group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("walbd.storage.commands.DEVICE_SEC", 0.1)
+    group.devices.by_name["w1"] = FakeDevice(tmp_path / "dev", "w1")
+    async with group.storage() as storage:
+        for number in range(2):
+            await storage.call("init-vol", f"v{number}", f"w{number}")
+        group.device.hangs = True
+        try:
+            async with asyncio.timeout(2):
+                (line,) = await storage.get("log-usage")
+            assert line.startswith("name:v1\t")
+        finally:
+            group.device.hangs = False
+            group.device.tell()

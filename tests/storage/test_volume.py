@@ -219,6 +219,16 @@ async def test_commands_in_a_wrong_state_say_which_state_they_need(group: Group)
                 await storage.call(*command)
 
 
+async def test_two_volumes_at_once_do_not_get_one_device(group: Group) -> None:
+    async with group.storage() as storage:
+        both = [storage.call("init-vol", name, "w0") for name in ("v0", "v1")]
+        answers = await asyncio.gather(*both, return_exceptions=True)
+        (refusal,) = [answer for answer in answers if isinstance(answer, Refused)]
+        assert "already used wdev" in refusal.message
+        (made,) = await storage.get("vol")
+        assert sorted(path.name for path in group.base.iterdir()) == [made]
+
+
 async def test_two_commands_at_once_do_not_both_change_the_volume(group: Group) -> None:
     async with group.storage() as storage:
         results = await asyncio.gather(

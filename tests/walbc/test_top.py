@@ -98,7 +98,7 @@ def test_no_servers_and_no_volumes_are_a_page_too() -> None:
     [
         (replace(STORAGE, error="cannot connect", volumes=(), works=()), "s0: cannot connect"),
         (with_volume(STORAGE, state="Stopped", reason="bad queue file"), "s0 vol0: bad queue file"),
-        (replace(PROXY, low_disk="free 1g"), "p0: the disk is nearly full: free 1g"),
+        (replace(PROXY, low_disk="free 1g"), "p0: look at the disk: free 1g"),
         (with_volume(STORAGE, last_failure="no proxy"), "s0 vol0: sending log has failed: no proxy"),
         (
             with_volume(PROXY, queues=(QueueView("a0", 1, 0, 0, False, "refused"),)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -105,3 +106,28 @@ async def test_no_address_that_answers_is_told_with_the_whole_time_limit(names: 
             names.addresses = ["127.0.0.1", "127.0.0.2"]
             with pytest.raises(PeerUnreachable, match=f"no connection to {NAME}:{port} within 0.2 s"):
                 await answer_of(port, timeout_sec=0.2)
+
+
+async def test_names_whose_lookup_hangs_delay_no_other_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many they are, and however often one of them is asked for."""
+    released, asked, real = threading.Event(), [], socket.getaddrinfo
+
+    def look_up(host: str, *args: Any, **values: Any) -> Any:
+        if host.startswith("hanging") and not values.get("flags", 0) & socket.AI_NUMERICHOST:
+            asked.append(host)
+            released.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return real(host, *args, **values)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    network = Network()
+    try:
+        async with listening("127.0.0.1") as port:
+            hanging = [network.connect(f"hanging{number}", port, 0.1) for number in range(40) for _ in range(3)]
+            failures = asyncio.gather(*hanging, return_exceptions=True)
+            for host in ("127.0.0.1", "localhost"):
+                (await network.connect(host, port, 2)).close()
+            assert all(isinstance(failure, PeerUnreachable) for failure in await failures)
+            assert len(asked) == len(set(asked))
+    finally:
+        released.set()

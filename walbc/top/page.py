@@ -127,7 +127,7 @@ def _alarms(servers: Sequence[ServerView]) -> Iterator[str]:
     for (server_name, volume_name), lag in _lags(servers).items():
         if lag > MAX_LAG_SEC:
             yield f"{server_name} {volume_name}: {format_duration(lag)} behind the storage"
-    yield from (f"{server.name}: the disk is nearly full: {server.low_disk}" for server in servers if server.low_disk)
+    yield from (f"{server.name}: look at the disk: {server.low_disk}" for server in servers if server.low_disk)
     for server in servers:
         yield from (f"{server.name}: proxy {peer} does not answer it" for peer in server.missing_peers)
         yield from (f"{server.name} {work.volume}: {work.kind} failed: {work.failure}" for work in server.failures)

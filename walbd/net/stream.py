@@ -184,7 +184,9 @@ class _Consumer:
         self._connection = connection
         self._consume = consume
         self._hooks = hooks
-        self._free = [memoryview(bytearray(CHUNK_BYTES + SLACK_BYTES)) for _ in range(RECEIVE_BUFFERS)]
+        # Made when they are needed: a short stream takes less time than the zeros of all of them.
+        self._free: list[memoryview] = []
+        self._unmade = RECEIVE_BUFFERS
         self._waiting: list[tuple[Frame, memoryview]] = []
         self._busy: list[tuple[Frame, memoryview]] = []
         self._working: asyncio.Task[int] | None = None
@@ -192,8 +194,11 @@ class _Consumer:
 
     async def room(self) -> memoryview:
         """A buffer for the next payload; waits until one is free. Raises what the work so far has raised."""
-        while not self._free or (self._working and self._working.done()):
+        while (self._working and self._working.done()) or not (self._free or self._unmade):
             await self._next_piece()
+        if not self._free:
+            self._unmade -= 1
+            self._free.append(memoryview(bytearray(CHUNK_BYTES + SLACK_BYTES)))
         return self._free[-1]
 
     async def take(self, frame: Frame) -> None:

@@ -6,6 +6,7 @@ proxy or keep them; what waits for the archives is sent meanwhile and makes room
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,13 @@ from walbd.model.limits import MIB_BYTES
 from walbd.model.size import format_size
 from walbd.server.periodic import repeat
 from walbd.server.runtime import Runtime
+from walbd.world.own_thread import in_own_thread
 
 RESERVE_SHARE, MAX_RESERVE_BYTES = 20, 1 << 30
 ALARM_SHARE, MAX_ALARM_BYTES = 10, 20 << 30
 LOOK_SEC = 10.0
+# How long `status` waits for a file system.
+ANSWER_SEC = 3.0
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,14 @@ class DiskSpace:
         self._runtime = runtime
         self._path = path
         self._is_alarm = False
+        self._looking: asyncio.Future[Space] | None = None
 
     async def look(self) -> Space:
         """How it is now; logs when the alarm begins or ends. Raises StorageFailure."""
-        space = await self._runtime.world.run(space_of, self._path)
+        if self._looking is None or self._looking.done():
+            self._looking = in_own_thread("disk space", space_of, self._path)
+        # One that hangs costs one thread, however often it is asked.
+        space = await asyncio.shield(self._looking)
         if space.is_alarm and not self._is_alarm:
             hint = "are all archives reachable? make room, or the storages' logs will be refused"
             self._runtime.log.error("disk space is low", self._path, f"{space.status_text()} (hint: {hint})")
@@ -79,6 +87,14 @@ class DiskSpace:
             self._runtime.log.info("disk space is no longer low", self._path, space.status_text())
         self._is_alarm = space.is_alarm
         return space
+
+    async def status_text(self) -> str:
+        """As `status` prints it, which tells the rest also when the file system cannot be examined, or hangs."""
+        try:
+            async with asyncio.timeout(ANSWER_SEC):
+                return (await self.look()).status_text()
+        except (StorageFailure, TimeoutError) as error:
+            return f"unknown ({str(error) or 'no answer'}) alarm 1"
 
     async def check_room(self, needed_bytes: int) -> None:
         """Raises BadState when so much more would reach into the reserve; the storage then asks its next proxy."""

@@ -18,7 +18,8 @@ class ArchiveQueue:
     folder: DiffFolder
     is_send_error: bool = False
     last_sent: int = 0
-    # When the archive began to refuse, on the monotonic clock: a host clock that jumps gives no archive up.
+    # Since when the archive has refused and done nothing else, on the monotonic clock: a host clock that jumps gives no
+    # archive up.
     refused_since: float | None = None
     # Why the last attempt did not succeed, for `status`.
     trouble: str = ""

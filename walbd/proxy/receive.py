@@ -12,6 +12,7 @@ from walbd.proxy.context import Context
 from walbd.proxy.states import STARTED, WLOG_RECV
 from walbd.proxy.volume import ProxyVolume
 from walbd.server.interrupt import unless_cancelled
+from walbd.server.stop_state import StopState
 from walbd.server.tasks import Slots, Work
 from walbd.wdiff.indexed import LogToIndexedWdiff
 from walbd.world.files import NewFile
@@ -42,7 +43,7 @@ async def serve_wlog_transfer(context: Context, connection: Connection) -> None:
                 f"{volume.name}:{KIND}",
                 _receive(volume, receiver, request, new, work),
             )
-            await run_to_end(world, _commit, volume, new, end.diff)
+            await _commit(volume, new, end.diff)
             await volume.take_received(end.diff)
         finally:
             await run_to_end(world, new.discard)
@@ -52,7 +53,7 @@ async def serve_wlog_transfer(context: Context, connection: Connection) -> None:
         change.commit(STARTED)
     for queue in volume.queues.values():
         queue.retry_for_new_log()
-    volume.push_tasks(honours_delay=True)
+    volume.push_tasks(honours_delay=volume.stop_state is not StopState.WAITING_FOR_EMPTY)
     await receiver.confirm()
 
 
@@ -68,12 +69,15 @@ async def _receive(
     return end
 
 
-def _commit(volume: ProxyVolume, new: NewFile, diff: Diff) -> None:
-    """Makes the new file a diff in `received`, or nothing."""
+async def _commit(volume: ProxyVolume, new: NewFile, diff: Diff) -> None:
+    """Makes the new file a diff in `received`, or nothing. What an earlier failure has left there of the same range,
+    perhaps under the same name, was not acknowledged either: it goes as well."""
+    world, received = volume.runtime.world, volume.received
     try:
-        new.commit(diff.file_name)
+        await run_to_end(world, new.commit, diff.file_name)
     except WalbError:
-        volume.received.unlink_files([diff])
+        left = received.forget([diff])
+        await run_to_end(world, received.unlink_files, [diff, *left])
         raise
 
 

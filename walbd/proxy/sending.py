@@ -59,6 +59,8 @@ async def run_task(context: Context, key: SendKey) -> Outcome:
                     f"stop {volume.name}, remove that file from {queue.folder.path}, start it again; "
                     "then a hash backup brings the archive up to date"
                 )
+            if isinstance(error, PeerUnreachable):
+                queue.refused_since = None  # an archive that is away does not refuse
             queue.trouble = str(error)
             raise
 
@@ -169,7 +171,9 @@ def _after_refusal(volume: ProxyVolume, queue: ArchiveQueue, answer: Answer | st
     if answer in HOPELESS:
         log.error(f"transferWdiffIfNecessary:{answer}", volume.name, queue.name)
         return _give_up(volume, queue)
-    if answer not in PATIENT:
+    if answer in PATIENT:
+        queue.refused_since = None
+    else:
         queue.refused_since = now if queue.refused_since is None else queue.refused_since
         timeout_sec = volume.context.settings.retry_timeout_sec
         if now - queue.refused_since > timeout_sec:

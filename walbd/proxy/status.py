@@ -29,7 +29,7 @@ async def global_status(context: Context) -> list[str]:
         f"maxBackgroundTasks {settings.max_background}",
         f"socketTimeout {settings.timeout_sec}",
         f"keepAlive {settings.keep_alive_text()}",
-        f"diskSpace {(await context.disk_space.look()).status_text()}",
+        f"diskSpace {await context.disk_space.status_text()}",
         f"-----TaskQueue {len(queued)}-----",
     ]
     lines += [f"volume {key.volume} archive {key.archive} timeDiffMs {due_ms}" for key, due_ms in queued]

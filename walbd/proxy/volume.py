@@ -190,12 +190,14 @@ class ProxyVolume(Volume):
                 await self.runtime.world.run(volume_files.delete_info, self.folder, name)
             del self.queues[name]
             self.actions.remove(name)
-            change.commit(CLEAR if is_last else STOPPED)
-        self.context.works.forget(self.name)
+            self.context.works.forget(self.name)
+            try:
+                if not is_last:
+                    await self.runtime.world.run(volume_files.remove_queue, self.folder, name)
+            finally:
+                change.commit(CLEAR if is_last else STOPPED)
         if is_last:
             self.context.volumes.remove(self.name)
-        else:
-            await self.runtime.world.run(volume_files.remove_queue, self.folder, name)
 
     async def clear(self) -> None:
         """Stopped -> Clear: everything goes, unsent wdiffs included."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -16,6 +17,7 @@ from walbd.server.stop_state import parse_stop_mode
 from walbd.storage.backup import FULL, HASH, Kind, back_up
 from walbd.storage.context import Context
 from walbd.storage.states import MONITORED, TARGET
+from walbd.storage.status import DEVICE_SEC
 from walbd.storage.volume import StorageVolume, init_volume
 
 MAX_PATH_CHARS = 4096
@@ -141,15 +143,17 @@ class StorageCommands:
         if len(given):
             given.volume()
             return [await _log_usage_line(self._volume(params))]
-        lines = []
-        for volume in self._context.volumes:
-            if volume.failure:
-                continue
-            try:
-                lines.append(await _log_usage_line(volume))
-            except WalbError as error:
-                self._context.runtime.log.warning("log-usage", volume.name, error)
-        return lines
+        usable = [volume for volume in self._context.volumes if not volume.failure]
+        return [line for line in await asyncio.gather(*map(self._log_usage_line_if_told, usable)) if line]
+
+    async def _log_usage_line_if_told(self, volume: StorageVolume) -> str:
+        """Nothing when its device does not answer: that hides no other volume."""
+        try:
+            async with asyncio.timeout(DEVICE_SEC):
+                return await _log_usage_line(volume)
+        except (WalbError, TimeoutError) as error:
+            self._context.runtime.log.warning("log-usage", volume.name, str(error) or "its device does not answer")
+            return ""
 
     async def _get_latest_snap(self, params: list[str]) -> Sequence[str]:
         given = Parameters(params, 0, 1)

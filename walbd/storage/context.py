@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,3 +35,4 @@ class Context:
     proxies: ProxyList
     queue: BackgroundQueue[str]
     scan_limit: ScanLimit
+    init_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -47,6 +47,9 @@ T = TypeVar("T")
 CHANGING_SEC = 0.1
 # How long a proxy may take until it agrees to take log (a transfer itself may be silent for as long as -to says).
 ASK_SEC = 3.0
+# How long a proxy may take nothing of a transfer, nor acknowledge it, while another one could: its disk may hang. The
+# last one is waited for as long as it lives: its disk may only be slow.
+STALLED_SEC = 30.0
 # How long a device may take to say what its lsids are, or to give log free.
 DEVICE_SEC = 5.0
 
@@ -106,7 +109,7 @@ async def _remove_written(volume: StorageVolume) -> None:
         volume.check_uuid(info, f"'stop {volume.name}' and 'start {volume.name} standby' take it as it is")
     if info.is_overflow:
         volume.runtime.log.warning("overflow of a standby volume, its log is cleared", volume.name, volume.path)
-        await volume.clear_log(0)
+        await volume.clear_log(volume.records.last_gid)
     elif lsids.oldest < lsids.prev_written:
         await _answer(volume, volume.device().set_oldest(lsids.prev_written))
 
@@ -180,9 +183,11 @@ async def _send_to_some_proxy(volume: StorageVolume, info: DeviceInfo, transfer:
     """Tries the available proxies in their order; returns the lsid that was reached and acknowledged. Raises
     PeerUnreachable when none takes the log, Corrupted when the log cannot be read."""
     log, proxies = volume.runtime.log, volume.context.proxies
-    for proxy in proxies.available():
+    available = proxies.available()
+    for proxy in available:
+        limit_sec = None if proxy is available[-1] else STALLED_SEC
         try:
-            return await _send_to(volume, info, transfer, proxy)
+            return await _send_to(volume, info, transfer, proxy, limit_sec)
         except Refused as error:
             log.warning("extractAndSendAndDeleteWlog", volume.name, proxy.address, error)
         except (PeerUnreachable, ProtocolViolation) as error:
@@ -193,7 +198,9 @@ async def _send_to_some_proxy(volume: StorageVolume, info: DeviceInfo, transfer:
     )
 
 
-async def _send_to(volume: StorageVolume, info: DeviceInfo, transfer: Transfer, proxy: Proxy) -> int:
+async def _send_to(
+    volume: StorageVolume, info: DeviceInfo, transfer: Transfer, proxy: Proxy, limit_sec: float | None
+) -> int:
     context, world = volume.context, volume.runtime.world
     begin_lsid = transfer.done.lsid
     request = WlogRequest(
@@ -210,7 +217,8 @@ async def _send_to(volume: StorageVolume, info: DeviceInfo, transfer: Transfer, 
         try:
             super_sector = await world.run(read_super_sector, fd, info.pbs)
             _check_same_log(volume, info, super_sector)
-            return await _send_log(volume, WlogSender(connection), LogSource(fd, super_sector, begin_lsid), transfer)
+            source = LogSource(fd, super_sector, begin_lsid)
+            return await _send_log(volume, WlogSender(connection), source, transfer, limit_sec)
         finally:
             os.close(fd)
 
@@ -238,8 +246,12 @@ def _damaged_answer(error: Corrupted) -> PeerUnreachable:
     return PeerUnreachable(error.message, error.hint)
 
 
-async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource, transfer: Transfer) -> int:
+async def _send_log(
+    volume: StorageVolume, sender: WlogSender, source: LogSource, transfer: Transfer, limit_sec: float | None
+) -> int:
+    """Returns the lsid that was reached and acknowledged. Raises PeerUnreachable when nothing moves for limit_sec."""
     is_log_damaged = False
+    clock = asyncio.get_running_loop().time
 
     def read(buffer: memoryview) -> int:
         nonlocal is_log_damaged
@@ -252,9 +264,18 @@ async def _send_log(volume: StorageVolume, sender: WlogSender, source: LogSource
     def end() -> WlogEnd:
         return WlogEnd(source.end_lsid, transfer.diff(source.end_lsid))
 
-    hooks = Hooks(lambda _: volume.context.queue.moved(volume.name), volume.is_send_cancelled)
+    def moved(_: int) -> None:
+        volume.context.queue.moved(volume.name)
+        if limit_sec is not None:
+            limit.reschedule(clock() + limit_sec)
+
     try:
-        await sender.send_log(read, end, hooks)
+        async with asyncio.timeout(limit_sec) as limit:
+            await sender.send_log(read, end, Hooks(moved, volume.is_send_cancelled))
+    except TimeoutError as error:
+        raise PeerUnreachable(
+            f"the transfer has not moved for {limit_sec:g} s", "does the proxy's disk answer?"
+        ) from error
     except Corrupted as error:
         if not is_log_damaged:
             raise _damaged_answer(error) from error

@@ -253,10 +253,6 @@ async def init_volume(context: Context, name: str, spec: str) -> StorageVolume:
     try:
         await device.info()
         device_path = stored_path(device, spec)
-        key = device_key(spec, context.settings.socket_dir)
-        for volume in context.volumes:
-            if device_key(volume.path, context.settings.socket_dir) == key:
-                raise AlreadyExists(f"already used wdev:{device_path}:{volume.name}", "use another walb device")
     finally:
         await device.close()
     files, now = context.runtime.world.files, context.runtime.world.now()
@@ -268,10 +264,16 @@ async def init_volume(context: Context, name: str, spec: str) -> StorageVolume:
         folder.save_record(DONE, initial_done(now))
         folder.save_uuid("uuid", bytes(UUID_BYTES))
 
-    await context.runtime.world.run(create_folder, files, path, fill)
-    volume = await context.runtime.world.run(load_volume, context, name)
-    context.volumes.add(volume)
-    return volume
+    # Two at once must not both find the device free.
+    async with context.init_lock:
+        key = device_key(spec, context.settings.socket_dir)
+        for other in context.volumes:
+            if device_key(other.path, context.settings.socket_dir) == key:
+                raise AlreadyExists(f"already used wdev:{device_path}:{other.name}", "use another walb device")
+        await context.runtime.world.run(create_folder, files, path, fill)
+        volume = await context.runtime.world.run(load_volume, context, name)
+        context.volumes.add(volume)
+        return volume
 
 
 def load_volume(context: Context, name: str) -> StorageVolume:

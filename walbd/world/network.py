@@ -11,13 +11,16 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from walbd.model.error import PeerUnreachable, StorageFailure, connecting_hint
+from walbd.world.own_thread import in_own_thread
 
+# As getaddrinfo gives it: family, kind, protocol, name, address.
+AddressInfo = tuple[int, int, int, str, Any]
 OnStream = Callable[["Stream"], Awaitable[None]]
 LISTEN_BACKLOG = 128
 ACCEPT_RETRY_SEC = 0.1
@@ -215,6 +218,9 @@ class SocketListener:
 class Network:
     """The real network."""
 
+    def __init__(self) -> None:
+        self._lookups: dict[tuple[str, int], asyncio.Future[Any]] = {}
+
     async def connect(self, host: str, port: int, timeout_sec: float) -> Stream:
         """Connects over TCP; a name is resolved anew each time. Raises PeerUnreachable naming the address."""
         where = f"{host}:{port}"
@@ -230,7 +236,7 @@ class Network:
     async def _connect_any(self, host: str, port: int, end_sec: float | None) -> socket.socket:
         """The first address that answers. None may use up the time of those after it."""
         loop = asyncio.get_running_loop()
-        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        infos = await self._addresses_of(host, port)
         failure: OSError = OSError(errno.EADDRNOTAVAIL, "no address")
         for n_left, (family, kind, proto, _, address) in zip(range(len(infos), 0, -1), infos, strict=True):
             share = end_sec if end_sec is None else loop.time() + (end_sec - loop.time()) / n_left
@@ -247,6 +253,21 @@ class Network:
                 sock.close()
                 raise
         raise failure
+
+    async def _addresses_of(self, host: str, port: int) -> Sequence[AddressInfo]:
+        """Asks the resolver, which may take its time. All who ask for one name meanwhile wait for the same answer: one
+        whose name server is dead costs one thread, and no other peer waits (the loop's own lookups share few threads).
+        """
+        with contextlib.suppress(socket.gaierror):
+            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        lookup = self._lookups.get((host, port))
+        if lookup is None:
+            lookup = self._lookups[host, port] = in_own_thread(
+                "resolver", socket.getaddrinfo, host, port, type=socket.SOCK_STREAM
+            )
+            lookup.add_done_callback(lambda _: self._lookups.pop((host, port)))
+        found: Sequence[AddressInfo] = await asyncio.shield(lookup)
+        return found
 
     def listen(self, bind: str, port: int) -> SocketListener:
         """Listens on TCP; bind '' means all IPv4 and IPv6 addresses (one dual-stack socket), port 0 a free one.

@@ -74,7 +74,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self._transport = self._split = None
         self._clients.discard(self)
         self._end_deadline()
         self._chunk.unpin()
@@ -343,3 +343,8 @@ class Connection(asyncio.BufferedProtocol):
         """Closes after what was answered has been sent."""
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Closes at once: what is in flight gets no answer."""
+        if self._transport is not None:
+            self._transport.abort()

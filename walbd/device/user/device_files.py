@@ -35,7 +35,7 @@ class DeviceFiles:
             self.data_fd = self._keep(OwnedFile(ddev_path).fd)
             # The kernel reports a failed write-back once for each open file: whoever may sync the log beside others has
             # one of its own, so that each learns of it.
-            self.sync_fd, self._super_fd, self._search_fd = [
+            self._sync_fd, self._super_fd, self._search_fd = [
                 self._keep(os.open(ldev_path, os.O_RDWR | os.O_CLOEXEC)) for _ in range(3)
             ]
         except BaseException:
@@ -75,7 +75,7 @@ class DeviceFiles:
 
     def log_syncer(self) -> LogSyncer:
         """Who makes durable what was written to the log device."""
-        return LogSyncer(self.sync_fd, self.ldev_path)
+        return LogSyncer(self._sync_fd, self.ldev_path)
 
     def clear_stale(self, begin_lsid: int, end_lsid: int) -> None:
         """Zeroes, durably, what redo could take for log among the blocks of these lsids (wlog-format.md 16.5)."""

@@ -101,6 +101,7 @@ class Engine:
         self._held_flushes: list[Done] = []
         self._progress = Notices()
         self._held = 0
+        self._is_stopped = False
         self._draining = 0
         self._log_busy = self._data_busy = self._search_busy = False
         self._needs_room = self._needs_search = self._needs_sync = False
@@ -228,10 +229,11 @@ class Engine:
                 self._lacks_room(job.limit_lsid)
         elif writes:
             self.is_full_of_log = False
+        # First, because it may fail: what reads do not see must not get to the data device, or be acknowledged.
+        self.pending.add(job.native, count)
         self._logged_to(writes, next_lsid)
         self._unsettled.extend([(next_lsid, each.done) for each in writes if each.is_fua and each.done is not None])
         self._schedule_sync()
-        self.pending.add(job.native, count)
         for each in writes:
             if each.done is not None and not each.is_fua:
                 each.done(0)
@@ -463,7 +465,9 @@ class Engine:
         asyncio.get_running_loop().call_soon(self.on_room)
 
     def check_writable(self) -> None:
-        """Raises BadState when an I/O error has made the device read-only."""
+        """Raises BadState when an I/O error has made the device read-only, or its files are about to be closed."""
+        if self._is_stopped:
+            raise BadState("the device is being stopped", "ask again when it is served again")
         if self.failure:
             raise BadState(f"the device is read-only: {self.failure}", REPAIR_HINT)
 
@@ -521,7 +525,9 @@ class Engine:
         self.notices.event()
 
     def stop(self) -> None:
-        """Ends the threads."""
+        """Ends the threads; nothing is started any more."""
+        self._is_stopped = True
+        self._held += 1
         for timer in (self._sync_timer, self._data_timer):
             if timer is not None:
                 timer.cancel()

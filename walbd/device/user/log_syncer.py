@@ -46,6 +46,8 @@ class LogSyncer:
 
     def stop(self) -> None:
         """Waits for a sync under way, whose end nobody is told, and ends the thread."""
+        if self._is_stopped:
+            return
         self._is_stopped = True
         lib.walb_sync_thread_free(self._thread)
         self._loop.remove_reader(self._event_fd)

@@ -38,8 +38,9 @@ class Outbox:
         self._transport = transport
 
     def lose(self) -> None:
-        """There is nobody any more: what comes is dropped."""
+        """There is nobody any more: what comes is dropped, and nobody is told."""
         self._transport = None
+        self._on_sent = lambda: None  # who was told refers to this: no garbage collector is needed to free both
         self.go_on()
 
     def pause(self) -> None:

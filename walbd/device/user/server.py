@@ -128,17 +128,25 @@ class DeviceServer:
         )
         self._control = control
         engine.on_room = self._resume_clients
-        await kernel.restore()
-        loop = asyncio.get_running_loop()
-        nbd_servers = [await loop.create_unix_server(connection, sock=sockets.listen(NBD_SUFFIX))]
-        if options.tcp is not None:
-            nbd_servers.append(await listen_tcp(connection, options.tcp))
-        control_server = await asyncio.start_unix_server(
-            control.serve, sock=sockets.listen(CONTROL_SUFFIX), limit=MAX_LINE_BYTES
-        )
-        info_line(f"serving {options.name}: {sector.device_size_lb} blocks, log {sector.uuid.hex()}")
-        self._manager.ready(f"serving {options.name}: {sector.device_size_lb} blocks")
-        self._on_serving()
+        try:
+            await kernel.restore()
+            loop = asyncio.get_running_loop()
+            nbd_servers = [await loop.create_unix_server(connection, sock=sockets.listen(NBD_SUFFIX))]
+            if options.tcp is not None:
+                nbd_servers.append(await listen_tcp(connection, options.tcp))
+            control_server = await asyncio.start_unix_server(
+                control.serve, sock=sockets.listen(CONTROL_SUFFIX), limit=MAX_LINE_BYTES
+            )
+            info_line(f"serving {options.name}: {sector.device_size_lb} blocks, log {sector.uuid.hex()}")
+            self._manager.ready(f"serving {options.name}: {sector.device_size_lb} blocks")
+            self._on_serving()
+        except BaseException:
+            # The kernel may have its device again: what it asks for shall wait for the next server, not fail.
+            kernel.stop()
+            for client in list(self._clients):
+                client.abort()
+            engine.stop()
+            raise
         await self._stopping.wait()
         self._manager.stopping("writing what is in memory", is_patient=False)
         for server in nbd_servers:
