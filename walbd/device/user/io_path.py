@@ -29,7 +29,7 @@ def keep_freed_memory() -> None:
 
 
 def seek_garbage_rarely() -> None:
-    """What is there now stays, and requests and clients leave next to nothing for the collector, whose usual pace of 700
-    new objects takes a twentieth of a write."""
+    """What is there now stays, and requests and clients leave next to nothing for the collector. At its usual pace of
+    700 new objects it takes a twentieth of a write."""
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS)
