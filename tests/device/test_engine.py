@@ -548,7 +548,7 @@ async def test_a_reset_that_comes_to_its_turn_after_the_stop_touches_nothing(rig
     gate = rig.gate("super sync")
     operations = [rig.checkpointer.take(), stop(), rig.checkpointer.reset_wal(), rig.checkpointer.resize(0)]
     taken, stopped, *late = [asyncio.ensure_future(operation) for operation in operations]
-    await asyncio.sleep(0.02)
+    await rig.until(lambda: len(rig.checkpointer._lock._waiters or ()) == 3)
     gate.set()
     await asyncio.wait_for(asyncio.gather(taken, stopped), BOUND_SEC)
     before = rig.pair.super_sector()

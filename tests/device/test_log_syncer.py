@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,15 @@ async def test_a_sync_that_fails_names_the_file_and_the_reason() -> None:
     syncer.stop()
     for end in ends:
         os.close(end)
+
+
+async def test_a_syncer_that_gets_no_event_says_what_to_do(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("walbd.device.user.log_syncer.os.eventfd", none_left)
+    with pytest.raises(StorageFailure, match=r"no event to sync ldev: Too many open files .*raise the limits"):
+        LogSyncer(fd, "ldev")
 
 
 async def test_a_syncer_that_is_stopped_begins_nothing_and_tells_nobody(fd: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from walbd._core import ffi, lib
 from walbd.model.error import StorageFailure
 
+LIMITS_HINT = "raise the limits of open files and processes (LimitNOFILE and TasksMax of the service, or ulimit)"
 Synced = Callable[[StorageFailure | None], None]
 
 
@@ -21,11 +22,14 @@ class LogSyncer:
         self._path = path
         self._is_stopped = False
         self._done: Synced | None = None
-        self._event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            self._event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        except OSError as error:
+            raise StorageFailure(f"no event to sync {path}: {error.strerror}", LIMITS_HINT) from error
         self._thread = lib.walb_sync_thread_new(fd, self._event_fd)
         if self._thread == ffi.NULL:
             os.close(self._event_fd)
-            raise StorageFailure(f"no thread to sync {path}: {os.strerror(ffi.errno)}")
+            raise StorageFailure(f"no thread to sync {path}: {os.strerror(ffi.errno)}", LIMITS_HINT)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._event_fd, self._ended)
 
