@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.device.engine_rig import Rig
-from tests.device.test_lost_clients import SlowTransport
+from tests.device.slow_transport import SlowTransport
 from tests.device.walb_devices import BOUND_SEC
 from walbd.device import nbd_protocol as nbd
 from walbd.device.user.engine import Engine

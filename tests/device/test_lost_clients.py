@@ -6,7 +6,6 @@ import asyncio
 import gc
 import socket
 import weakref
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import uvloop
 
 from demo.group import free_port
 from tests.device.engine_rig import Rig
+from tests.device.slow_transport import SlowTransport
 from tests.device.walb_devices import BOUND_SEC, RawClient
 from walbd.device import nbd_protocol as nbd
 from walbd.device.user import connection as connections
@@ -73,38 +73,6 @@ def test_the_kernel_watches_the_peers_of_tcp_connections() -> None:
         is_watched, values = runner.run(options())
     assert is_watched and values == list(TCP_OPTIONS.values())
     assert TCP_OPTIONS[socket.TCP_USER_TIMEOUT] == DEAD_PEER_SEC * 1000
-
-
-class SlowTransport(asyncio.Transport):
-    """There is always a little that the client has not taken yet."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent_bytes = 0
-        self.has_sent = asyncio.Event()
-        self.is_reading_paused = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.sent_bytes += len(data)
-        self.has_sent.set()
-
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        self.write(b"".join(list_of_data))
-
-    def get_write_buffer_size(self) -> int:
-        return 100
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def is_closing(self) -> bool:
-        return False
-
-    def pause_reading(self) -> None:
-        self.is_reading_paused = True
-
-    def resume_reading(self) -> None:
-        self.is_reading_paused = False
 
 
 async def test_a_client_that_always_lags_a_little_is_served_for_ever(rig: Rig) -> None:
